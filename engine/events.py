@@ -1,0 +1,150 @@
+"""What has happened in a run so far: frozen dataclasses, one JSON line each in ``events.jsonl``.
+
+Arrays travel as files, by path relative to the run directory. A run ends with exactly one terminal
+event: :class:`Completed`, :class:`Cancelled` or :class:`Failed`.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, ClassVar, Literal
+
+
+@dataclass(frozen=True)
+class Event:
+    """Base of all events; ``time`` is seconds since the epoch."""
+
+    type: ClassVar[str] = ""
+    time: float = field(default_factory=time.time, kw_only=True)
+
+
+@dataclass(frozen=True)
+class Started(Event):
+    """The run began. ``device`` is what computes, in words, e.g. ``CPU (2 cores)``."""
+
+    type: ClassVar[str] = "started"
+    kind: str
+    device: str
+    version: str
+
+
+@dataclass(frozen=True)
+class Notice(Event):
+    """Something the user should know: an assumption, a fall-back, a suspicious input."""
+
+    type: ClassVar[str] = "notice"
+    level: Literal["info", "warning"]
+    message: str
+
+
+@dataclass(frozen=True)
+class Progress(Event):
+    """``done`` of ``total`` steps of ``stage``; ``eta_s`` is None until it can be estimated."""
+
+    type: ClassVar[str] = "progress"
+    stage: str
+    done: int
+    total: int
+    eta_s: float | None = None
+
+
+@dataclass(frozen=True)
+class Snapshot(Event):
+    """The current points: ``path`` is an npy file, (n, points, 3) float32, Å, xyz."""
+
+    type: ClassVar[str] = "snapshot"
+    step: int
+    total: int
+    sigma: float
+    path: str
+
+
+@dataclass(frozen=True)
+class Energies(Event):
+    """Mean over samples of each observation's energy at noise level ``sigma``.
+
+    Keys are observation names; values are mean squared residuals per point, Å².
+    """
+
+    type: ClassVar[str] = "energies"
+    step: int
+    sigma: float
+    values: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Metric(Event):
+    """A named scalar, e.g. a training loss: ``unit`` is empty for pure numbers."""
+
+    type: ClassVar[str] = "metric"
+    name: str
+    step: int
+    value: float
+    unit: str = ""
+
+
+@dataclass(frozen=True)
+class Result(Event):
+    """A finished file of the run: ``role`` says what it is, e.g. ``ensemble`` or ``figure``."""
+
+    type: ClassVar[str] = "result"
+    role: str
+    path: str
+
+
+@dataclass(frozen=True)
+class Completed(Event):
+    """Terminal: all results are written."""
+
+    type: ClassVar[str] = "completed"
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Cancelled(Event):
+    """Terminal: stopped on request; what was finished is kept."""
+
+    type: ClassVar[str] = "cancelled"
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Failed(Event):
+    """Terminal: ``message`` says what is wrong and what to do; ``detail`` is for the log view."""
+
+    type: ClassVar[str] = "failed"
+    message: str
+    detail: str = ""
+
+
+TERMINAL = (Completed, Cancelled, Failed)
+_BY_TYPE: dict[str, type[Event]] = {
+    cls.type: cls
+    for cls in (
+        Started, Notice, Progress, Snapshot, Energies, Metric, Result, Completed, Cancelled, Failed,
+    )
+}  # fmt: skip
+
+Emit = Callable[[Event], None]
+
+
+def to_line(event: Event) -> str:
+    """One JSON object without a newline."""
+    return json.dumps({"type": event.type, **asdict(event)}, allow_nan=True)
+
+
+def from_line(line: str) -> Event:
+    """Inverse of :func:`to_line`.
+
+    Raises ValueError for text that is not an event of this version.
+    """
+    try:
+        payload: dict[str, Any] = json.loads(line)
+        cls = _BY_TYPE[payload.pop("type")]
+        known = {f.name for f in fields(cls)}
+        return cls(**{k: v for k, v in payload.items() if k in known})
+    except (KeyError, TypeError, AttributeError, json.JSONDecodeError) as exc:
+        raise ValueError(f"not an event: {line[:120]!r}") from exc

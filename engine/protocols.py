@@ -1,0 +1,53 @@
+"""The two shapes that the engine is built around: a denoiser and an observation."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from jaxtyping import Float, Int64
+from torch import Tensor
+
+Points = Float[Tensor, "n points 3"]
+
+
+class Denoiser(Protocol):
+    """A prior, or a prior plus evidence: same shape.
+
+    ``D(x, sigma)`` is the posterior mean of a clean object given ``x = x0 + sigma * noise``, in
+    normalised coordinates.
+    """
+
+    def __call__(self, x: Float[Tensor, "n *shape"], sigma: Float[Tensor, " n"]) -> Float[Tensor, "n *shape"]: ...
+
+
+class Observation(Protocol):
+    """One measurement of the object, in normalised coordinates.
+
+    A measurement compares linear images ``x0 @ H.T`` of the points with targets, up to an unknown
+    correspondence. ``match`` finds the correspondence, ``normal_equations`` then gives the
+    quadratic that holds while it is fixed.
+
+    Attributes
+    ----------
+    name : shown in tables and plots, e.g. ``view 3``.
+    weight : relative weight in the total energy; the total of all observations is normalised to 1.
+    """
+
+    name: str
+    weight: float
+
+    def match(self, x0: Points) -> Int64[Tensor, "n points"]:
+        """For every point the index of its target, or -1 for none. Detached."""
+        ...
+
+    def energy(self, x0: Points, match: Int64[Tensor, "n points"]) -> Float[Tensor, " n"]:
+        """Mean squared residual per matched point, differentiable in ``x0`` at a fixed match."""
+        ...
+
+    def normal_equations(
+        self, x0: Points, match: Int64[Tensor, "n points"]
+    ) -> tuple[Float[Tensor, "n points 3 3"], Float[Tensor, "n points 3"]]:
+        """``A`` and ``b`` with ``sum_n x_n' A_n x_n - 2 b_n' x_n`` = summed squared residual + const."""
+        ...
+
+

@@ -1,0 +1,203 @@
+"""Parts of a run description: evidence, prior, sampler. Torch-free, frozen, strict.
+
+Each field's ``description``, bounds and ``unit`` make the window's forms, the command line's help
+and the validation, so that they can't disagree. Paths are strings: relative ones are relative to
+the spec file and are made absolute when it is loaded.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Model(BaseModel):
+    """Base of all specs: immutable, and an unknown key is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+def field(default: Any = ..., *, help: str, unit: str = "", advanced: bool = False, **bounds: Any) -> Any:
+    """A pydantic field with the metadata that forms need.
+
+    Parameters
+    ----------
+    help : one sentence for the tooltip and ``--help``.
+    unit : shown after the value; empty for pure numbers.
+    advanced : hidden until the user asks for all settings.
+    bounds : pydantic's ``ge``, ``gt``, ``le``, ``lt``, ``min_length``.
+    """
+    extra = {"unit": unit, "advanced": advanced}
+    return Field(default, description=help, json_schema_extra=extra, **bounds)
+
+
+# ---- evidence -----------------------------------------------------------------------------------
+
+
+class ProjectionImages(Model):
+    """2D projections as images, at known poses."""
+
+    kind: Literal["projection_images"] = "projection_images"
+    images: str = field(help="Image stack (.mrcs, .mrc), one projection per section.")
+    poses: str = field(help="RELION STAR file with the angles and shifts of the images.")
+    select: tuple[int, ...] = field(
+        (), help="Which rows of the STAR file to use, counted from 1; empty uses all."
+    )
+    pixel_size_A: float | None = field(
+        None, help="Pixel size, where the files don't say or say it wrongly.", unit="Å", gt=0, le=100
+    )
+    contrast: Literal["auto", "white", "black"] = field(
+        "auto", help="Whether the particle is white or black in the images."
+    )
+    points: int = field(
+        1024, help="How many 2D points stand for one image.", ge=16, le=4096, advanced=True
+    )
+    threshold: float | None = field(
+        None,
+        help="Pixels below this fraction of the maximum count as background; empty chooses it (Otsu).",
+        ge=0,
+        lt=1,
+        advanced=True,
+    )
+    weight: float = field(1.0, help="Relative weight of each image.", gt=0, le=1000, advanced=True)
+
+
+class ProjectionPoints(Model):
+    """One 2D projection as points, at a known pose."""
+
+    kind: Literal["projection_points"] = "projection_points"
+    file: str = field(help="Points as CSV (x,y[,weight] in Å) or npz (array `points`).")
+    rotation: tuple[float, float, float, float] = field(
+        help="Pose as a unit quaternion w, x, y, z: x_view = R x, projected along z."
+    )
+    shift_A: tuple[float, float] = field(
+        (0.0, 0.0), help="Where the object's origin appears in the image.", unit="Å", advanced=True
+    )
+    weight: float = field(1.0, help="Relative weight.", gt=0, le=1000, advanced=True)
+
+
+class CoarseMap(Model):
+    """A low-resolution map, turned into a few weighted 3D points."""
+
+    kind: Literal["coarse_map"] = "coarse_map"
+    file: str = field(help="Density map (.mrc, .map, .ccp4; gzipped too).")
+    points: int = field(40, help="How many 3D points stand for the map.", ge=4, le=1024)
+    threshold: float | None = field(
+        None, help="Density above which voxels count; empty chooses it (Otsu).", advanced=True
+    )
+    voxel_size_A: float | None = field(
+        None, help="Voxel size, where the header doesn't say or says it wrongly.", unit="Å", gt=0, le=100
+    )
+    weight: float = field(1.0, help="Relative weight.", gt=0, le=1000, advanced=True)
+
+
+class CoarsePoints(Model):
+    """Low-resolution shape as 3D points, or as a structure reduced to a few points."""
+
+    kind: Literal["coarse_points"] = "coarse_points"
+    file: str = field(help="CSV (x,y,z[,weight] in Å), npz (array `points`), or a PDB/mmCIF file.")
+    points: int = field(40, help="For a structure: how many points stand for it.", ge=4, le=1024)
+    weight: float = field(1.0, help="Relative weight.", gt=0, le=1000, advanced=True)
+
+
+class Subunit(Model):
+    """A part of the complex whose structure and place are known."""
+
+    kind: Literal["subunit"] = "subunit"
+    file: str = field(help="PDB or mmCIF file of the known part, in the frame of the other evidence.")
+    chains: tuple[str, ...] = field((), help="Chains to use; empty uses all.")
+    points: int | None = field(
+        None, help="How many of the 1024 points the part takes; empty derives it from the mass.", ge=1, le=1024
+    )
+    mass_fraction: float | None = field(
+        None, help="The part's share of the complex's mass, where `points` is empty.", gt=0, lt=1
+    )
+    weight: float = field(1.0, help="Relative weight.", gt=0, le=1000, advanced=True)
+
+
+ObservationSpec = Annotated[
+    ProjectionImages | ProjectionPoints | CoarseMap | CoarsePoints | Subunit, Field(discriminator="kind")
+]
+
+
+# ---- prior --------------------------------------------------------------------------------------
+
+
+class NetworkPrior(Model):
+    """A trained denoiser."""
+
+    kind: Literal["network"] = "network"
+    weights: str = field("shipped", help="`shipped`, or a safetensors file made by `verglas train prior`.")
+
+
+class GaussianPrior(Model):
+    """The closed-form denoiser of an isotropic Gaussian: the control that knows no shapes."""
+
+    kind: Literal["gaussian"] = "gaussian"
+    sigma: float = field(
+        0.362, help="Standard deviation per coordinate, in units of the frame's scale.", gt=0, le=2, advanced=True
+    )
+
+
+PriorSpec = Annotated[NetworkPrior | GaussianPrior, Field(discriminator="kind")]
+
+
+# ---- samplers -----------------------------------------------------------------------------------
+
+
+class Proximal(Model):
+    """Proximal posterior sampler (DiffPIR form): exact likelihood steps, nothing to tune."""
+
+    kind: Literal["proximal"] = "proximal"
+    steps: int = field(40, help="Noise levels from high to low.", ge=2, le=1000)
+    sigma_max: float = field(1.0, help="Highest noise level.", gt=0, le=80, advanced=True)
+    sigma_min: float = field(0.002, help="Lowest noise level.", gt=0, le=1, advanced=True)
+    rho: float = field(3.0, help="Spacing of the noise levels.", gt=0, le=20, advanced=True)
+    zeta: float = field(1.0, help="Share of fresh noise in each step.", ge=0, le=1, advanced=True)
+    observation_sigma: float = field(
+        0.01, help="Stated error of the evidence, in units of the frame's scale.", gt=0, le=1, advanced=True
+    )
+    rounds: int = field(1, help="Assignment and proximal rounds per step.", ge=1, le=10, advanced=True)
+
+
+class Algorithm1(Model):
+    """Diffusion posterior sampling as published (Algorithm 1), with a safe guidance scale."""
+
+    kind: Literal["algorithm1"] = "algorithm1"
+    steps: int = field(40, help="Noise levels from high to low.", ge=2, le=1000)
+    sigma_max: float = field(1.0, help="Highest noise level.", gt=0, le=80, advanced=True)
+    sigma_min: float = field(0.002, help="Lowest noise level.", gt=0, le=1, advanced=True)
+    rho: float = field(3.0, help="Spacing of the noise levels.", gt=0, le=20, advanced=True)
+    alpha: float = field(
+        10000.0, help="Guidance scale α of the paper; the stability number is clamped to 1.", ge=0, le=1e7
+    )
+    beta: Literal["inverse", "inverse_then_zero"] = field(
+        "inverse", help="Churn β(t): 1/t, or 1/t above t = 0.15 and 0 below.", advanced=True
+    )
+    clamp: float | None = field(
+        1.0, help="Upper bound of the stability number φ; empty leaves it free.", gt=0, advanced=True
+    )
+
+
+class MaximumLikelihood(Model):
+    """No prior: Adam on the energy from a uniform start. The paper's baseline."""
+
+    kind: Literal["maximum_likelihood"] = "maximum_likelihood"
+    steps: int = field(100, help="Optimiser steps.", ge=1, le=100000)
+    learning_rate: float = field(0.01, help="Adam's step size, in units of the frame's scale.", gt=0, le=1)
+
+
+class Unconditional(Model):
+    """Samples of the prior alone: what Verglas believes before it sees any data."""
+
+    kind: Literal["unconditional"] = "unconditional"
+    steps: int = field(100, help="Noise levels from high to low.", ge=2, le=1000)
+    sigma_max: float = field(80.0, help="Highest noise level.", gt=0, le=80, advanced=True)
+    sigma_min: float = field(0.002, help="Lowest noise level.", gt=0, le=1, advanced=True)
+    rho: float = field(3.0, help="Spacing of the noise levels.", gt=0, le=20, advanced=True)
+
+
+SamplerSpec = Annotated[
+    Proximal | Algorithm1 | MaximumLikelihood | Unconditional, Field(discriminator="kind")
+]

@@ -1,0 +1,99 @@
+"""Whole run descriptions: what the window, the command line and Slurm hand to the runner."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from engine.specs.components import (
+    Model,
+    NetworkPrior,
+    ObservationSpec,
+    PriorSpec,
+    Proximal,
+    SamplerSpec,
+    field,
+)
+
+SCHEMA_VERSION = 1
+Device = Literal["auto", "cuda", "mps", "cpu"]
+
+
+class FrameSpec(Model):
+    """Where the object is and how large. Empty values are estimated from the evidence."""
+
+    centre_A: tuple[float, float, float] | None = field(
+        None, help="Centre of the object, x, y, z; empty takes the evidence's centroid.", unit="Å", advanced=True
+    )
+    scale_A: float | None = field(
+        None,
+        help="Largest distance from the centre along an axis; empty takes it from the evidence.",
+        unit="Å",
+        gt=0,
+        le=10000,
+        advanced=True,
+    )
+
+
+class DpsSpec(Model):
+    """Reconstruct an ensemble of point clouds from evidence and a prior."""
+
+    schema_version: Literal[1] = SCHEMA_VERSION
+    kind: Literal["dps"] = "dps"
+    title: str = field("", help="A name for the run.")
+    observations: tuple[ObservationSpec, ...] = field((), help="The evidence: any mix.")
+    prior: PriorSpec = field(NetworkPrior(), help="What is known before the data are seen.")
+    sampler: SamplerSpec = field(Proximal(), help="How the ensemble is drawn.")
+    frame: FrameSpec = field(FrameSpec(), help="Centre and size of the object.")
+    samples: int = field(5, help="Members of the ensemble.", ge=1, le=1000)
+    points: int = field(1024, help="Points of each cloud.", ge=64, le=4096, advanced=True)
+    batch: int = field(
+        0, help="Samples computed together; 0 chooses it. The result does not depend on it.", ge=0, le=1000,
+        advanced=True,
+    )  # fmt: skip
+    seed: int = field(0, help="Same seed, same result (on the same device).", ge=0, le=2**31 - 1)
+    device: Device = field("auto", help="Where to compute.")
+    truth: str | None = field(None, help="A reference structure or map to judge the result by; never used as input.")
+
+    @model_validator(mode="after")
+    def _has_evidence(self) -> DpsSpec:
+        if not self.observations and self.sampler.kind != "unconditional":
+            raise ValueError(
+                "No evidence given. Add at least one projection, map or subunit, "
+                "or choose the `unconditional` sampler to look at the prior alone."
+            )
+        return self
+
+
+class TrainPriorSpec(Model):
+    """Train a 3D prior on a file of point clouds."""
+
+    schema_version: Literal[1] = SCHEMA_VERSION
+    kind: Literal["train_prior"] = "train_prior"
+    title: str = field("", help="A name for the run.")
+    clouds: str = field(help="Training clouds: npz with `points` (n, points, 3) in [-1, 1]³.")
+    validation: str | None = field(None, help="Validation clouds, same format; empty holds out a few.")
+    architecture: Literal["local", "point_e"] = field(
+        "local", help="`local`: trains on two CPU cores; `point_e`: the paper's transformer, wants a GPU."
+    )
+    width: int | None = field(None, help="Channels; empty takes the architecture's default.", ge=8, le=4096)
+    layers: int | None = field(None, help="Blocks; empty takes the architecture's default.", ge=1, le=100)
+    hours: float = field(1.0, help="Stop after this much training time.", unit="h", gt=0, le=10000)
+    max_steps: int = field(100_000_000, help="Or after this many steps.", ge=1)
+    batch: int = field(8, help="Clouds per step.", ge=1, le=4096)
+    learning_rate: float = field(3e-4, help="Peak learning rate of AdamW.", gt=0, le=1)
+    warmup: int = field(300, help="Steps of linear warm-up.", ge=0, advanced=True)
+    min_points: int = field(
+        256, help="Clouds are thinned to between this many points and all of them.", ge=16, advanced=True
+    )
+    ema_decay: float = field(0.999, help="Decay of the weight average.", ge=0, lt=1, advanced=True)
+    p_mean: float = field(-1.6, help="Mean of ln σ in training.", advanced=True)
+    p_std: float = field(1.1, help="Spread of ln σ in training.", gt=0, advanced=True)
+    start_from: str | None = field(None, help="Weights to start from (safetensors).")
+    checkpoint_minutes: float = field(5.0, help="Time between checkpoints.", unit="min", gt=0, advanced=True)
+    seed: int = field(0, help="Random seed.", ge=0, le=2**31 - 1)
+    device: Device = field("auto", help="Where to compute.")
+
+
+JobSpec = Annotated[DpsSpec | TrainPriorSpec, Field(discriminator="kind")]
