@@ -74,8 +74,8 @@ class TrainPriorSpec(Model):
     title: str = field("", help="A name for the run.")
     clouds: str = field(help="Training clouds: npz with `points` (n, points, 3) in [-1, 1]³.")
     validation: str | None = field(None, help="Validation clouds, same format; empty holds out a few.")
-    architecture: Literal["local", "point_e"] = field(
-        "local", help="`local`: trains on two CPU cores; `point_e`: the paper's transformer, wants a GPU."
+    architecture: Literal["kernel", "point_e"] = field(
+        "kernel", help="`kernel`: trains on two CPU cores; `point_e`: the paper's transformer, wants a GPU."
     )
     width: int | None = field(None, help="Channels; empty takes the architecture's default.", ge=8, le=4096)
     layers: int | None = field(None, help="Blocks; empty takes the architecture's default.", ge=1, le=100)

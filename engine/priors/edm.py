@@ -1,0 +1,92 @@
+"""EDM preconditioning and noise levels (Karras et al. 2022; used by Möbius & Habeck 2024).
+
+A network F that sees unit-variance input and predicts a unit-variance target is turned into a
+denoiser ``D(x, sigma) = c_skip x + c_out F(c_in x, c_noise)``. The DPS paper prints
+``c_out = 0.25 t / sqrt(t² + 0.25)``; the variance-preserving factor is ``sigma_data t /
+sqrt(t² + sigma_data²)``, and that is what is used here.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+
+class RawNetwork(Protocol):
+    """F: normalised input points and noise level to a unit-variance target."""
+
+    def __call__(
+        self, x: Float[Tensor, "n points 3"], sigma: Float[Tensor, " n"]
+    ) -> Float[Tensor, "n points 3"]: ...
+
+
+def scalings(sigma: Tensor, sigma_data: float) -> tuple[Tensor, Tensor, Tensor]:
+    """``c_skip``, ``c_out`` and ``c_in`` for noise levels of any shape.
+
+    They make the network's input and target have unit variance and its error be amplified least
+    (Karras et al. 2022, Appendix B.6).
+    """
+    total = sigma**2 + sigma_data**2
+    return sigma_data**2 / total, sigma * sigma_data / total.sqrt(), total.rsqrt()
+
+
+class EdmDenoiser(nn.Module):
+    """A network behind EDM preconditioning: a prior.
+
+    Parameters
+    ----------
+    network : F; it receives the *unscaled* noisy points and sigma, and scales what it needs, so
+        that geometric features can be computed in true coordinates.
+    sigma_data : standard deviation per coordinate of the clean training clouds.
+    """
+
+    def __init__(self, network: nn.Module, sigma_data: float) -> None:
+        super().__init__()
+        self.network = network
+        self.sigma_data = sigma_data
+
+    def forward(
+        self, x: Float[Tensor, "n points 3"], sigma: Float[Tensor, " n"]
+    ) -> Float[Tensor, "n points 3"]:
+        """Posterior mean of the clean points, normalised coordinates."""
+        c_skip, c_out, _ = scalings(sigma.view(-1, 1, 1), self.sigma_data)
+        out: Tensor = c_skip * x + c_out * self.network(x, sigma)
+        return out
+
+    def loss(
+        self, clean: Float[Tensor, "n points 3"], sigma: Float[Tensor, " n"], noise: Float[Tensor, "n points 3"]
+    ) -> Float[Tensor, " n"]:
+        """Denoising error weighted by ``1 / c_out²``: mean squared error of F per cloud."""
+        s = sigma.view(-1, 1, 1)
+        x = clean + s * noise
+        c_skip, c_out, _ = scalings(s, self.sigma_data)
+        target = (clean - c_skip * x) / c_out
+        return (self.network(x, sigma) - target).square().mean(dim=(1, 2))
+
+
+class GaussianDenoiser(nn.Module):
+    """The exact denoiser of an isotropic Gaussian, ``x s² / (s² + sigma²)``.
+
+    The control for every claim about a prior: it knows the size of the object and nothing of its
+    shape.
+    """
+
+    def __init__(self, sigma_data: float) -> None:
+        super().__init__()
+        self.sigma_data = sigma_data
+
+    def forward(
+        self, x: Float[Tensor, "n points 3"], sigma: Float[Tensor, " n"]
+    ) -> Float[Tensor, "n points 3"]:
+        """Posterior mean of the clean points."""
+        variance = self.sigma_data**2
+        return x * (variance / (variance + sigma.view(-1, 1, 1) ** 2))
+
+
+def lognormal_sigmas(n: int, mean: float, std: float, generator: torch.Generator) -> Float[Tensor, " n"]:
+    """Training noise levels, ``ln sigma ~ N(mean, std²)``, clipped to [0.002, 80]."""
+    draws = torch.randn(n, generator=generator) * std + mean
+    return draws.exp().clamp(0.002, 80.0)
