@@ -18,7 +18,9 @@ class Model(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
-def field(default: Any = ..., *, help: str, unit: str = "", advanced: bool = False, **bounds: Any) -> Any:
+def field(
+    default: Any = ..., *, help: str, unit: str = "", advanced: bool = False, path: bool = False, **bounds: Any
+) -> Any:
     """A pydantic field with the metadata that forms need.
 
     Parameters
@@ -26,9 +28,10 @@ def field(default: Any = ..., *, help: str, unit: str = "", advanced: bool = Fal
     help : one sentence for the tooltip and ``--help``.
     unit : shown after the value; empty for pure numbers.
     advanced : hidden until the user asks for all settings.
+    path : the value names a file.
     bounds : pydantic's ``ge``, ``gt``, ``le``, ``lt``, ``min_length``.
     """
-    extra = {"unit": unit, "advanced": advanced}
+    extra = {"unit": unit, "advanced": advanced, "path": path}
     return Field(default, description=help, json_schema_extra=extra, **bounds)
 
 
@@ -39,8 +42,8 @@ class ProjectionImages(Model):
     """2D projections as images, at known poses."""
 
     kind: Literal["projection_images"] = "projection_images"
-    images: str = field(help="Image stack (.mrcs, .mrc), one projection per section.")
-    poses: str = field(help="RELION STAR file with the angles and shifts of the images.")
+    images: str = field(help="Image stack (.mrcs, .mrc), one projection per section.", path=True)
+    poses: str = field(help="RELION STAR file with the angles and shifts of the images.", path=True)
     select: tuple[int, ...] = field(
         (), help="Which rows of the STAR file to use, counted from 1; empty uses all."
     )
@@ -67,7 +70,7 @@ class ProjectionPoints(Model):
     """One 2D projection as points, at a known pose."""
 
     kind: Literal["projection_points"] = "projection_points"
-    file: str = field(help="Points as CSV (x,y[,weight] in Å) or npz (array `points`).")
+    file: str = field(help="Points as CSV (x,y[,weight] in Å) or npz (array `points`).", path=True)
     rotation: tuple[float, float, float, float] = field(
         help="Pose as a unit quaternion w, x, y, z: x_view = R x, projected along z."
     )
@@ -81,7 +84,7 @@ class CoarseMap(Model):
     """A low-resolution map, turned into a few weighted 3D points."""
 
     kind: Literal["coarse_map"] = "coarse_map"
-    file: str = field(help="Density map (.mrc, .map, .ccp4; gzipped too).")
+    file: str = field(help="Density map (.mrc, .map, .ccp4; gzipped too).", path=True)
     points: int = field(40, help="How many 3D points stand for the map.", ge=4, le=1024)
     threshold: float | None = field(
         None, help="Density above which voxels count; empty chooses it (Otsu).", advanced=True
@@ -96,7 +99,7 @@ class CoarsePoints(Model):
     """Low-resolution shape as 3D points, or as a structure reduced to a few points."""
 
     kind: Literal["coarse_points"] = "coarse_points"
-    file: str = field(help="CSV (x,y,z[,weight] in Å), npz (array `points`), or a PDB/mmCIF file.")
+    file: str = field(help="CSV (x,y,z[,weight] in Å), npz (array `points`), or a PDB/mmCIF file.", path=True)
     points: int = field(40, help="For a structure: how many points stand for it.", ge=4, le=1024)
     weight: float = field(1.0, help="Relative weight.", gt=0, le=1000, advanced=True)
 
@@ -105,7 +108,7 @@ class Subunit(Model):
     """A part of the complex whose structure and place are known."""
 
     kind: Literal["subunit"] = "subunit"
-    file: str = field(help="PDB or mmCIF file of the known part, in the frame of the other evidence.")
+    file: str = field(help="PDB or mmCIF file of the known part, in the frame of the other evidence.", path=True)
     chains: tuple[str, ...] = field((), help="Chains to use; empty uses all.")
     points: int | None = field(
         None, help="How many of the 1024 points the part takes; empty derives it from the mass.", ge=1, le=1024
@@ -128,7 +131,9 @@ class NetworkPrior(Model):
     """A trained denoiser."""
 
     kind: Literal["network"] = "network"
-    weights: str = field("shipped", help="`shipped`, or a safetensors file made by `verglas train prior`.")
+    weights: str = field(
+        "shipped", help="`shipped`, or a safetensors file made by `verglas train prior`.", path=True
+    )
 
 
 class GaussianPrior(Model):

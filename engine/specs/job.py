@@ -54,7 +54,9 @@ class DpsSpec(Model):
     )  # fmt: skip
     seed: int = field(0, help="Same seed, same result (on the same device).", ge=0, le=2**31 - 1)
     device: Device = field("auto", help="Where to compute.")
-    truth: str | None = field(None, help="A reference structure or map to judge the result by; never used as input.")
+    truth: str | None = field(
+        None, help="A reference structure or map to judge the result by; never used as input.", path=True
+    )
 
     @model_validator(mode="after")
     def _has_evidence(self) -> DpsSpec:
@@ -72,8 +74,8 @@ class TrainPriorSpec(Model):
     schema_version: Literal[1] = SCHEMA_VERSION
     kind: Literal["train_prior"] = "train_prior"
     title: str = field("", help="A name for the run.")
-    clouds: str = field(help="Training clouds: npz with `points` (n, points, 3) in [-1, 1]³.")
-    validation: str | None = field(None, help="Validation clouds, same format; empty holds out a few.")
+    clouds: str = field(help="Training clouds: npz with `points` (n, points, 3) in [-1, 1]³.", path=True)
+    validation: str | None = field(None, help="Validation clouds, same format; empty holds out a few.", path=True)
     architecture: Literal["kernel", "point_e"] = field(
         "kernel", help="`kernel`: trains on two CPU cores; `point_e`: the paper's transformer, wants a GPU."
     )
@@ -90,7 +92,7 @@ class TrainPriorSpec(Model):
     ema_decay: float = field(0.999, help="Decay of the weight average.", ge=0, lt=1, advanced=True)
     p_mean: float = field(-1.6, help="Mean of ln σ in training.", advanced=True)
     p_std: float = field(1.1, help="Spread of ln σ in training.", gt=0, advanced=True)
-    start_from: str | None = field(None, help="Weights to start from (safetensors).")
+    start_from: str | None = field(None, help="Weights to start from (safetensors).", path=True)
     checkpoint_minutes: float = field(5.0, help="Time between checkpoints.", unit="min", gt=0, advanced=True)
     seed: int = field(0, help="Random seed.", ge=0, le=2**31 - 1)
     device: Device = field("auto", help="Where to compute.")
