@@ -73,7 +73,9 @@ def from_json(text: str, path: str | Path | None = None) -> JobSpec:
     try:
         data = json.loads(text)
     except (ValueError, RecursionError) as exc:
-        raise SpecError(f"This is not valid JSON ({exc}).", "Write the file again from its source.", path) from exc
+        raise SpecError(
+            f"This is not valid JSON ({exc}).", "Write the file again from its source.", path
+        ) from exc
     return _validate(data, path)
 
 

@@ -19,7 +19,13 @@ class Model(BaseModel):
 
 
 def field(
-    default: Any = ..., *, help: str, unit: str = "", advanced: bool = False, path: bool = False, **bounds: Any
+    default: Any = ...,
+    *,
+    help: str,
+    unit: str = "",
+    advanced: bool = False,
+    path: bool = False,
+    **bounds: Any,
 ) -> Any:
     """A pydantic field with the metadata that forms need.
 
@@ -31,7 +37,7 @@ def field(
     path : the value names a file.
     bounds : pydantic's ``ge``, ``gt``, ``le``, ``lt``, ``min_length``.
     """
-    extra = {"unit": unit, "advanced": advanced, "path": path}
+    extra: dict[str, Any] = {"unit": unit, "advanced": advanced, "path": path}
     return Field(default, description=help, json_schema_extra=extra, **bounds)
 
 
@@ -53,9 +59,7 @@ class ProjectionImages(Model):
     contrast: Literal["auto", "white", "black"] = field(
         "auto", help="Whether the particle is white or black in the images."
     )
-    points: int = field(
-        1024, help="How many 2D points stand for one image.", ge=16, le=4096, advanced=True
-    )
+    points: int = field(1024, help="How many 2D points stand for one image.", ge=16, le=4096, advanced=True)
     threshold: float | None = field(
         None,
         help="Pixels below this fraction of the maximum count as background; empty chooses it (Otsu).",
@@ -108,10 +112,15 @@ class Subunit(Model):
     """A part of the complex whose structure and place are known."""
 
     kind: Literal["subunit"] = "subunit"
-    file: str = field(help="PDB or mmCIF file of the known part, in the frame of the other evidence.", path=True)
+    file: str = field(
+        help="PDB or mmCIF file of the known part, in the frame of the other evidence.", path=True
+    )
     chains: tuple[str, ...] = field((), help="Chains to use; empty uses all.")
     points: int | None = field(
-        None, help="How many of the 1024 points the part takes; empty derives it from the mass.", ge=1, le=1024
+        None,
+        help="How many of the 1024 points the part takes; empty derives it from the mass.",
+        ge=1,
+        le=1024,
     )
     mass_fraction: float | None = field(
         None, help="The part's share of the complex's mass, where `points` is empty.", gt=0, lt=1
@@ -141,7 +150,11 @@ class GaussianPrior(Model):
 
     kind: Literal["gaussian"] = "gaussian"
     sigma: float = field(
-        0.362, help="Standard deviation per coordinate, in units of the frame's scale.", gt=0, le=2, advanced=True
+        0.362,
+        help="Standard deviation per coordinate, in units of the frame's scale.",
+        gt=0,
+        le=2,
+        advanced=True,
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import Field, model_validator
 
@@ -16,7 +16,7 @@ from engine.specs.components import (
     field,
 )
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION: Final = 1
 Device = Literal["auto", "cuda", "mps", "cpu"]
 
 
@@ -24,7 +24,10 @@ class FrameSpec(Model):
     """Where the object is and how large. Empty values are estimated from the evidence."""
 
     centre_A: tuple[float, float, float] | None = field(
-        None, help="Centre of the object, x, y, z; empty takes the evidence's centroid.", unit="Å", advanced=True
+        None,
+        help="Centre of the object, x, y, z; empty takes the evidence's centroid.",
+        unit="Å",
+        advanced=True,
     )
     scale_A: float | None = field(
         None,
@@ -75,7 +78,9 @@ class TrainPriorSpec(Model):
     kind: Literal["train_prior"] = "train_prior"
     title: str = field("", help="A name for the run.")
     clouds: str = field(help="Training clouds: npz with `points` (n, points, 3) in [-1, 1]³.", path=True)
-    validation: str | None = field(None, help="Validation clouds, same format; empty holds out a few.", path=True)
+    validation: str | None = field(
+        None, help="Validation clouds, same format; empty holds out a few.", path=True
+    )
     architecture: Literal["kernel", "point_e"] = field(
         "kernel", help="`kernel`: trains on two CPU cores; `point_e`: the paper's transformer, wants a GPU."
     )

@@ -73,7 +73,8 @@ def _locate(loc: tuple[str | int, ...], data: Any) -> tuple[str, Any, type[Model
     value: Any = data
     cls = KINDS.get(str(data.get("kind")))
     for part in loc:
-        if isinstance(part, str) and isinstance(value, dict) and part not in value and part == value.get("kind"):
+        is_tag = isinstance(value, dict) and part not in value and part == value.get("kind")
+        if is_tag:
             continue  # pydantic names the chosen member of a union; the file has no such level
         if isinstance(value, dict):
             table = value

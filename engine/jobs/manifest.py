@@ -1,0 +1,98 @@
+"""What a run was made with: versions, device, seeds, and a hash of every file that went in."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+import sys
+import time
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from engine.errors import InputError
+from engine.io.atomic import write_text
+from engine.jobs.run_dir import RunDir
+from engine.specs.codec import input_files
+from engine.specs.job import JobSpec
+
+MANIFEST_VERSION = 1
+_PACKAGES = (
+    "torch",
+    "numpy",
+    "scipy",
+    "scikit-learn",
+    "gemmi",
+    "mrcfile",
+    "starfile",
+    "pydantic",
+    "safetensors",
+)
+
+
+def version() -> str:
+    """Verglas's own version."""
+    return installed("verglas") or "0+unknown"
+
+
+def installed(package: str) -> str | None:
+    """The installed version of a distribution, or None."""
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def sha256(path: str | Path) -> str:
+    """Hex digest of a file, read in pieces.
+
+    Raises
+    ------
+    InputError
+        If the file is missing or can't be read.
+    """
+    try:
+        with open(path, "rb") as handle:
+            return hashlib.file_digest(handle, "sha256").hexdigest()
+    except FileNotFoundError as exc:
+        raise InputError("There is no such file.", "Check its name in the run description.", path) from exc
+    except IsADirectoryError as exc:
+        raise InputError("This is a folder, but a file is needed.", "", path) from exc
+    except OSError as exc:
+        raise InputError(
+            f"The file can't be read ({exc.strerror or exc}).", "Check its rights.", path
+        ) from exc
+
+
+def write_manifest(run: RunDir, spec: JobSpec, *, device: str, prior: Path | None) -> None:
+    """Write ``manifest.json``.
+
+    Parameters
+    ----------
+    device : in words.
+    prior : the weights that the run uses, also where the spec says `shipped`; None for none.
+
+    Raises
+    ------
+    InputError
+        If a file that the spec names is missing.
+    """
+    inputs = {
+        key: {"path": value, "sha256": sha256(value), "bytes": Path(value).stat().st_size}
+        for key, value in input_files(spec).items()
+    }
+    content: dict[str, Any] = {
+        "manifest_version": MANIFEST_VERSION,
+        "verglas": version(),
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "packages": {name: installed(name) for name in _PACKAGES},
+        "device": device,
+        "seed": spec.seed,
+        "inputs": inputs,
+        "prior": None if prior is None else {"path": str(prior), "sha256": sha256(prior)},
+        "command": sys.argv,
+        "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+    }
+    write_text(run.path / "manifest.json", json.dumps(content, indent=2) + "\n")
