@@ -8,6 +8,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 Points = Float[Tensor, "n points 3"]
+Match = Int64[Tensor, "n points"]
 
 
 class Denoiser(Protocol):
@@ -30,24 +31,25 @@ class Observation(Protocol):
     Attributes
     ----------
     name : shown in tables and plots, e.g. ``view 3``.
-    weight : relative weight in the total energy; the total of all observations is normalised to 1.
+    weight : relative weight in the total energy.
     """
 
     name: str
     weight: float
 
-    def match(self, x0: Points) -> Int64[Tensor, "n points"]:
-        """For every point the index of its target, or -1 for none. Detached."""
+    def match(self, x0: Points) -> Match:
+        """For every point the row of its target, or -1 for none. Detached."""
         ...
 
-    def energy(self, x0: Points, match: Int64[Tensor, "n points"]) -> Float[Tensor, " n"]:
+    def energy(self, x0: Points, match: Match) -> Float[Tensor, " n"]:
         """Mean squared residual per matched point, differentiable in ``x0`` at a fixed match."""
         ...
 
     def normal_equations(
-        self, x0: Points, match: Int64[Tensor, "n points"]
+        self, x0: Points, match: Match, sigma: float
     ) -> tuple[Float[Tensor, "n points 3 3"], Float[Tensor, "n points 3"]]:
-        """``A`` and ``b`` with ``sum_n x_n' A_n x_n - 2 b_n' x_n`` = summed squared residual + const."""
+        """``A`` and ``b``: minus the log likelihood is ``sum_n x_n' A_n x_n / 2 - b_n' x_n`` + const.
+
+        ``sigma`` is the stated error of the measurement, not a noise level of diffusion.
+        """
         ...
-
-

@@ -1,0 +1,138 @@
+"""Evidence as points: the one form that projections, coarse maps and subunits share.
+
+Möbius & Habeck 2024, eqs. 10 to 14: the energy of a measurement is the squared distance between the
+object's points, seen through a linear map ``H``, and the measured points, after the best one-to-one
+correspondence. Fewer measured points than object points are tiled (their ``U``); fewer still, a
+subunit, claims only some of the object's points.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from numpy.typing import NDArray
+from scipy.spatial import cKDTree
+from torch import Tensor
+
+from engine.assignment.exact import assign_points
+from engine.errors import SamplingError
+from engine.protocols import Match, Points
+
+
+def multiplicities(weights: Float[np.ndarray, " m"], total: int, seed: int = 0) -> Int[np.ndarray, " m"]:
+    """How often each measured point is used so that the counts sum to ``total``.
+
+    Largest remainders; ties, as for equal weights, are broken by ``seed``. This is the paper's ``U``
+    without its redrawing: drawing with replacement leaves an energy floor even at the truth.
+
+    Raises
+    ------
+    SamplingError
+        If no weight is positive or one is negative or not finite.
+    """
+    weights = np.asarray(weights, dtype=np.float64)
+    if not np.isfinite(weights).all() or (weights < 0).any() or weights.sum() <= 0:
+        raise SamplingError("The weights of measured points must be positive numbers.", "Check the points' file.")
+    share = weights / weights.sum() * total
+    counts = np.floor(share + 1e-9).astype(np.int64)
+    remainder = share - counts
+    order = np.lexsort((np.random.default_rng(seed).permutation(len(weights)), -np.round(remainder, 9)))
+    counts[order[: total - counts.sum()]] += 1
+    return counts
+
+
+def cell_variance(targets: Float[np.ndarray, "m d"], counts: Int[np.ndarray, " m"]) -> Float[np.ndarray, " m"]:
+    """Expected variance per coordinate of object points about the measured point they share.
+
+    A coarse point stands for the part of the object that is nearest to it. A cell as wide as the
+    distance a to the nearest other point has variance a²/12 per coordinate; k equal points about
+    their mean show (1 - 1/k) of it. A point that stands for one object point has none.
+    """
+    if len(targets) < 2:
+        return np.zeros(len(targets))
+    neighbours = min(len(targets) - 1, 2 * targets.shape[1])
+    distance, _ = cKDTree(targets).query(targets, k=neighbours + 1)
+    cell = distance[:, 1:].mean(axis=1)
+    return cell**2 / 12 * (1 - 1 / np.maximum(counts, 1))
+
+
+class MatchedPoints:
+    """Measured points seen through a linear map; an :class:`~engine.protocols.Observation`.
+
+    Parameters
+    ----------
+    name : shown in tables and plots.
+    projector : (d, 3) H; two rows of a rotation for a projection, the identity in 3D.
+    targets : (m, d) measured points, normalised coordinates.
+    points : N, points of the object.
+    weights : (m,) relative masses of the measured points; None for equal masses.
+    weight : of this observation among others.
+    partial : the m targets are a known part: they claim m of the N points, one each.
+    seed : of ties in the tiling.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        projector: NDArray[np.floating],
+        targets: NDArray[np.floating],
+        points: int,
+        *,
+        weights: NDArray[np.floating] | None = None,
+        weight: float = 1.0,
+        partial: bool = False,
+        seed: int = 0,
+    ) -> None:
+        targets = np.asarray(targets, dtype=np.float64)
+        if not np.isfinite(targets).all():
+            raise SamplingError(f"{name}: some measured points are not finite.", "Check the points' file.")
+        if partial:
+            if len(targets) > points:
+                raise SamplingError(
+                    f"{name}: the known part has {len(targets)} points, the whole only {points}.",
+                    "Give the part fewer points, or the whole more.",
+                )
+            rows, variance = np.arange(len(targets)), np.zeros(len(targets))
+        else:
+            counts = multiplicities(np.ones(len(targets)) if weights is None else weights, points, seed)
+            rows = np.repeat(np.arange(len(targets)), counts)
+            variance = cell_variance(targets, counts)
+        self.name, self.weight, self.partial = name, weight, partial
+        self.projector = torch.as_tensor(np.asarray(projector), dtype=torch.float32)
+        self.targets = torch.as_tensor(targets[rows], dtype=torch.float32)
+        self.variance = torch.as_tensor(variance[rows], dtype=torch.float32)
+
+    def to(self, device: torch.device) -> MatchedPoints:
+        """Move to a device, in place."""
+        self.projector, self.targets = self.projector.to(device), self.targets.to(device)
+        self.variance = self.variance.to(device)
+        return self
+
+    def seen(self, x0: Points) -> Float[Tensor, "n points d"]:
+        """The object as this measurement sees it."""
+        return x0 @ self.projector.T
+
+    def match(self, x0: Points) -> Match:
+        """Exact linear assignment of points to (tiled) targets; -1 where a part claims no point."""
+        seen = self.seen(x0.detach())
+        return assign_points(seen, self.targets.expand(len(seen), -1, -1))
+
+    def _residual(self, x0: Points, match: Match) -> tuple[Float[Tensor, "n points d"], Float[Tensor, "n points"]]:
+        chosen = (match >= 0).to(x0.dtype)
+        return (self.targets[match.clamp_min(0)] - self.seen(x0)) * chosen[..., None], chosen
+
+    def energy(self, x0: Points, match: Match) -> Float[Tensor, " n"]:
+        """Mean over matched points of the squared residual, normalised units² (eqs. 10 to 14)."""
+        residual, chosen = self._residual(x0, match)
+        return residual.square().sum((1, 2)) / chosen.sum(1)
+
+    def normal_equations(
+        self, x0: Points, match: Match, sigma: float
+    ) -> tuple[Float[Tensor, "n points 3 3"], Float[Tensor, "n points 3"]]:
+        """See :class:`~engine.protocols.Observation`; the error is ``sigma`` and the cell's extent."""
+        row = match.clamp_min(0)
+        precision = (match >= 0) * self.weight / (sigma**2 + self.variance[row])
+        a = precision[..., None, None] * (self.projector.T @ self.projector)
+        b = precision[..., None] * (self.targets[row] @ self.projector)
+        return a, b

@@ -1,0 +1,111 @@
+"""2D projections at known poses: from images or from 2D points to evidence."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from engine.conventions import image_centre
+from engine.errors import InputError, SpecError
+from engine.io.mrc import read_images
+from engine.io.points import read_points
+from engine.io.star import read_poses
+from engine.numerics.mixtures import density_points
+from engine.numerics.rotations import quaternion_to_matrix
+from engine.observations.evidence import Evidence, Notify
+from engine.specs.components import ProjectionImages, ProjectionPoints
+from engine.types import ImageStack, Poses
+
+
+def _rows(spec: ProjectionImages, poses: Poses, images: ImageStack) -> list[tuple[int, int]]:
+    """(row of the pose file, index in the stack) of every image to use."""
+    count = len(poses.rotations)
+    indices = poses.image_indices if len(poses.image_indices) == count else np.arange(count)
+    wanted = [i - 1 for i in spec.select] or list(range(count))
+    outside = [i + 1 for i in wanted if not 0 <= i < count]
+    if outside:
+        raise SpecError(f"`select` names row {outside[0]}, but {spec.poses} has {count} rows (counted from 1).")
+    missing = [i + 1 for i in wanted if not 0 <= indices[i] < len(images.images)]
+    if missing:
+        raise InputError(
+            f"Row {missing[0]} refers to image {indices[missing[0] - 1] + 1}, "
+            f"but {Path(spec.images).name} has {len(images.images)}.",
+            "Check that stack and pose file belong together.",
+            spec.poses,
+        )
+    return [(i, int(indices[i])) for i in wanted]
+
+
+def from_images(spec: ProjectionImages, notify: Notify, seed: int = 0) -> list[Evidence]:
+    """Each image becomes weighted 2D points (k-means over its density above a threshold).
+
+    Raises
+    ------
+    InputError, SpecError
+        If the files can't be used, don't fit together, or don't say the pixel size.
+    """
+    images = read_images(spec.images, pixel_size_A=spec.pixel_size_A, contrast=spec.contrast)
+    poses = read_poses(spec.poses, pixel_size_A=spec.pixel_size_A)
+    for note in (*images.notes, *poses.notes):
+        notify(note)
+    pixel = spec.pixel_size_A or poses.pixel_size_A or images.pixel_size_A
+    if not pixel > 0:
+        raise InputError(
+            "Neither the stack nor the pose file says the pixel size.", "Give it as `pixel_size_A`.", spec.images
+        )
+    if poses.pixel_size_A and images.pixel_size_A and abs(poses.pixel_size_A / images.pixel_size_A - 1) > 0.01:
+        notify(
+            f"The pose file says {poses.pixel_size_A:.4g} Å per pixel, the stack {images.pixel_size_A:.4g}; "
+            f"{pixel:.4g} is used."
+        )
+    evidence = []
+    for row, index in _rows(spec, poses, images):
+        image = images.images[index]
+        ny, nx = image.shape
+        origin = (-image_centre(nx) * pixel, -image_centre(ny) * pixel)
+        threshold = None if spec.threshold is None else spec.threshold * float(image.max())
+        try:
+            cloud = density_points(image, (pixel, pixel), origin, spec.points, threshold=threshold, seed=seed)
+        except InputError as exc:
+            raise InputError(f"Image {index + 1}: {exc.problem}", exc.advice, spec.images) from exc
+        evidence.append(
+            Evidence(
+                name=f"view {row + 1}",
+                projector=poses.rotations[row][:2],
+                offset_A=poses.shifts_A[row],
+                points_A=cloud.points_A,
+                weights=cloud.weights,
+                weight=spec.weight,
+            )
+        )
+    return evidence
+
+
+def from_points(spec: ProjectionPoints, notify: Notify) -> Evidence:
+    """A projection that already is a set of 2D points.
+
+    Raises
+    ------
+    InputError
+        If the file holds no 2D points.
+    SpecError
+        If the quaternion is zero.
+    """
+    cloud = read_points(spec.file)
+    if cloud.points_A.shape[1] != 2:
+        raise InputError("A projection needs 2D points (x, y).", "Give 3D points as `coarse_points`.", spec.file)
+    quaternion = np.asarray(spec.rotation)
+    length = float(np.linalg.norm(quaternion))
+    if length < 1e-6:
+        raise SpecError("The rotation's quaternion is zero.", "Give w, x, y, z; 1, 0, 0, 0 is no rotation.")
+    if abs(length - 1) > 1e-3:
+        notify(f"The quaternion of {Path(spec.file).name} had length {length:.4g} and was normalised.")
+    return Evidence(
+        name=Path(spec.file).stem,
+        projector=quaternion_to_matrix(quaternion / length)[:2],
+        offset_A=np.asarray(spec.shift_A),
+        points_A=cloud.points_A,
+        weights=cloud.weights,
+        weight=spec.weight,
+    )

@@ -1,0 +1,162 @@
+"""From a run description to an ensemble on disk: diffusion posterior sampling of point clouds."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from engine.events import Energies, Metric, Progress, Snapshot
+from engine.io.atomic import write_npy, write_text
+from engine.io.ensemble import write_ensemble
+from engine.metrics.ensemble import matched, spread
+from engine.observations.evidence import estimate_frame, to_observations
+from engine.observations.gather import gather
+from engine.observations.matched import MatchedPoints
+from engine.pipelines.context import RunContext
+from engine.pipelines.draw import Step, draw
+from engine.pipelines.evaluate import evaluate
+from engine.priors.checkpoint import load_prior, resolve
+from engine.priors.edm import GaussianDenoiser
+from engine.protocols import Denoiser
+from engine.sampling.schedules import sample_seeds
+from engine.specs.job import DpsSpec
+from engine.types import Ensemble, Frame
+
+SNAPSHOT_SECONDS = 0.1  # at most ten a second reach the window
+BATCH = 16  # samples together where the spec leaves it open; bounds memory, not results
+
+
+def build_prior(spec: DpsSpec, device: torch.device) -> Denoiser:
+    """The denoiser that the spec names.
+
+    Raises
+    ------
+    PriorError
+        If its weights can't be used.
+    """
+    if spec.prior.kind == "gaussian":
+        return GaussianDenoiser(spec.prior.sigma).to(device)
+    denoiser, _ = load_prior(resolve(spec.prior.weights), device)
+    return denoiser
+
+
+class _Watch:
+    """Turns steps into events and snapshots, and polls for cancellation."""
+
+    def __init__(self, context: RunContext, frame: Frame, names: tuple[str, ...], samples: int) -> None:
+        self.context, self.frame, self.names, self.samples = context, frame, names, samples
+        self.done: list[NDArray[np.float32]] = []
+        self.finished = 0
+        self.started, self.shown, self.warned = time.monotonic(), 0.0, False
+
+    def __call__(self, step: Step) -> None:
+        self.context.check()
+        now = time.monotonic()
+        share = (self.finished + step.number / step.total * len(step.points)) / self.samples
+        eta = (now - self.started) * (1 - share) / share
+        total = step.total * self.samples
+        self.context.emit(Progress(stage="sampling", done=round(share * total), total=total, eta_s=eta))
+        if self.names:
+            mean = step.energies.mean(0).tolist()
+            values = {n: e * self.frame.scale_A**2 for n, e in zip(self.names, mean, strict=True)}
+            self.context.emit(Energies(step=step.number, sigma=step.sigma, values=values))
+        if step.stability is not None:
+            self.context.emit(Metric("stability number φ", step.number, step.stability))
+            if step.stability > 1 and not self.warned:
+                self.context.notice(f"The guidance scale is clamped: φ is {step.stability:.1f} at σ={step.sigma:.2g}.")
+                self.warned = True
+        if now - self.shown >= SNAPSHOT_SECONDS or step.number == step.total:
+            self.shown = now
+            self.snapshot(step)
+
+    def snapshot(self, step: Step) -> None:
+        points = np.concatenate([*self.done, self.frame.to_A(step.points.cpu().numpy())]).astype(np.float32)
+        path = self.context.folder / "snapshots" / f"step_{self.finished:04d}_{step.number:04d}.npy"
+        write_npy(path, points)
+        relative = path.relative_to(self.context.folder).as_posix()
+        self.context.emit(Snapshot(step=step.number, total=step.total, sigma=step.sigma, path=relative))
+
+    def finish(self, points: Tensor) -> None:
+        """A batch is done."""
+        self.done.append(self.frame.to_A(points.cpu().numpy()).astype(np.float32))
+        self.finished += len(points)
+
+
+def _write(
+    spec: DpsSpec,
+    context: RunContext,
+    frame: Frame,
+    observations: Sequence[MatchedPoints],
+    points_A: NDArray[np.float32],
+    energies: NDArray[np.float32],
+    seeds: Sequence[int],
+) -> None:
+    """Ensemble, spread, and metrics."""
+    results = context.folder / "results"
+    ensemble = Ensemble(
+        points_A=points_A,
+        kind="optimum" if spec.sampler.kind == "maximum_likelihood" else "posterior",
+        frame=frame,
+        energies=energies,
+        observation_names=tuple(o.name for o in observations),
+        seeds=np.asarray(seeds[: len(points_A)], dtype=np.int64),
+    )
+    write_ensemble(results / "ensemble.npz", ensemble)
+    context.result("ensemble", results / "ensemble.npz")
+    write_npy(results / "spread.npy", spread(matched(points_A)).astype(np.float32))
+    context.result("spread", results / "spread.npy")
+    truth = Path(spec.truth) if spec.truth else None
+    write_text(results / "metrics.json", json.dumps(evaluate(ensemble, truth, seed=spec.seed), indent=1))
+    context.result("metrics", results / "metrics.json")
+
+
+def run(spec: DpsSpec, context: RunContext) -> None:
+    """Read the evidence, draw the ensemble, judge it, write ``results/``.
+
+    Samples are drawn in batches; what is finished when the run is cancelled is kept in
+    ``results/ensemble.npz``.
+
+    Raises
+    ------
+    VerglasError
+        With advice: a file, a setting or the numbers are at fault. ``Cancelled`` if asked to stop.
+    """
+    context.emit(Progress(stage="reading evidence", done=0, total=1))
+    evidence = gather(spec.observations, spec.points, context.notice)
+    frame = estimate_frame(evidence, spec.frame, context.notice)
+    context.notice(
+        f"{len(evidence)} pieces of evidence; centre {', '.join(f'{c:.1f}' for c in frame.centre_A)} Å, "
+        f"half-width {frame.scale_A:.1f} Å."
+    )
+    observations = [o.to(context.device) for o in to_observations(evidence, frame, spec.points)]
+    context.emit(Progress(stage="loading prior", done=0, total=1))
+    prior = build_prior(spec, context.device)
+    seeds = sample_seeds(spec.seed, spec.samples)
+    watch = _Watch(context, frame, tuple(o.name for o in observations), spec.samples)
+    energies: list[NDArray[np.float32]] = []
+    batch = spec.batch or BATCH
+    try:
+        for start in range(0, spec.samples, batch):
+            points, energy = draw(
+                prior,
+                observations,
+                spec.sampler,
+                seeds[start : start + batch],
+                points=spec.points,
+                device=context.device,
+                watch=watch,
+            )
+            watch.finish(points)
+            energies.append(energy.cpu().numpy().astype(np.float32))
+    finally:
+        # Also when cancelled or out of memory: whole batches are kept, and judged.
+        if energies:
+            context.emit(Progress(stage="judging", done=0, total=1))
+            _write(spec, context, frame, observations, np.concatenate(watch.done), np.concatenate(energies), seeds)
