@@ -26,6 +26,7 @@ _FOLDERS = ("checkpoints", "snapshots", "results")
 # Settings that change how long or where, not what: a run may go on with other values of them.
 _FREE = {"dps": {"title", "device", "batch"}, "train_prior": {"title", "device", "checkpoint_minutes"}}
 _BUDGET = {"dps": set[str](), "train_prior": {"hours", "max_steps"}}
+_LETS_GO_WITHIN_S = 2.0
 
 
 class RunDir:
@@ -93,6 +94,9 @@ class RunDir:
         return cls(path)
 
     def _reopen(self, spec: JobSpec) -> None:
+        deadline = time.monotonic() + _LETS_GO_WITHIN_S
+        while self.running and self.outcome() is not None and time.monotonic() < deadline:
+            time.sleep(0.01)  # it has said its last word and is about to let go
         holder = self.holder()
         if holder is not None and holder.alive:
             raise RunError(
@@ -200,6 +204,26 @@ class RunDir:
         """The terminal event of the current attempt, or None."""
         event = event_log.terminal_event(self.events_file)
         return event if isinstance(event, Completed | Cancelled | Failed) else None
+
+    def end_unfinished(self, event: Cancelled | Failed) -> Completed | Cancelled | Failed:
+        """Give a run whose process is gone its terminal event, unless it has one.
+
+        Returns
+        -------
+        The terminal event that the run has now.
+
+        Raises
+        ------
+        RunError
+            If a living process computes the run, or the event can't be written.
+        """
+        with self.locked():
+            outcome = self.outcome()
+            if outcome is not None:
+                return outcome
+            with self.writer() as writer:
+                writer.write(event)
+        return event
 
     # ---- holder and requests ------------------------------------------------------------------
 

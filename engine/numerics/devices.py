@@ -76,7 +76,7 @@ def choose_device(wanted: str = "auto") -> DeviceChoice:
 
 
 def nvidia_gpu_present() -> str:
-    """What shows that the machine has an NVIDIA GPU, whether or not torch can use it; empty if nothing does."""
+    """What shows that the machine has an NVIDIA GPU, usable or not; empty if nothing does."""
     tool = shutil.which("nvidia-smi")
     if tool:
         try:
