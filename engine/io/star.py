@@ -1,0 +1,292 @@
+"""Poses in RELION's STAR files, versions 3.0, 3.1, 4 and 5.
+
+Old files hold one table, shifts in pixels and the pixel size as magnification; since 3.1 an optics
+table holds the pixel size and shifts are in Å. Angles and shifts become Verglas's in
+:mod:`engine.conventions`.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import starfile
+from numpy.typing import NDArray
+
+from engine import conventions
+from engine.errors import InputError
+from engine.io.atomic import atomic_path
+from engine.io.limits import PIXEL_SIZE_RANGE_A
+from engine.io.streams import check_file, is_gzipped, read_text
+from engine.types import Poses
+
+_ANGLES = ("rlnAngleRot", "rlnAngleTilt", "rlnAnglePsi")
+_SAVE_AGAIN = "Export the poses anew, or repair the file."
+_MAX_SHIFT_A = 1e5
+
+
+def looks_like_star(text: str) -> bool:
+    """Whether the text is a STAR file of RELION's kind."""
+    lines = [line.strip() for line in text.splitlines()]
+    return any(line.startswith("data_") for line in lines) and any(line.startswith("_rln") for line in lines)
+
+
+def read_poses(path: str | Path, *, pixel_size_A: float | None = None) -> Poses:
+    """Read viewing directions and shifts.
+
+    Parameters
+    ----------
+    path : STAR file with ``rlnAngleRot``, ``rlnAngleTilt``, ``rlnAnglePsi``; plain or gzipped.
+    pixel_size_A : replaces what the file says; needed where shifts are in pixels and it doesn't say.
+
+    Returns
+    -------
+    Poses
+        In the file's order; every assumption is a note.
+
+    Raises
+    ------
+    InputError
+        If the file is missing, damaged or not STAR, has no poses or incomplete ones, mixes pixel
+        sizes, or gives shifts in pixels of unknown size.
+    """
+    path = check_file(path)
+    low, high = PIXEL_SIZE_RANGE_A
+    if pixel_size_A is not None and not low <= pixel_size_A <= high:
+        raise InputError(
+            f"A pixel size of {pixel_size_A:g} Å can't be right.",
+            f"Give a value between {low} and {high:g} Å.",
+            path,
+        )
+    tables = _read_tables(path)
+    name, table = _pose_table(tables, path)
+    notes: list[str] = []
+    if name not in ("particles", "images", ""):
+        notes.append(f"The poses were taken from the table `data_{name}`.")
+    sizes = _pixel_sizes(table, tables, path)
+    if pixel_size_A is not None:
+        if np.isfinite(sizes).all() and np.abs(sizes / pixel_size_A - 1).max() > 0.002:
+            notes.append(f"The pixel size of {pixel_size_A:g} Å was given; the file says {sizes[0]:.4g} Å.")
+        sizes = np.full(len(table), float(pixel_size_A))
+    known = bool(np.isfinite(sizes).all())
+    if not known:
+        notes.append("The file does not say the pixel size.")
+    elif np.ptp(sizes) > 0.002 * sizes.max():
+        raise InputError(
+            f"The images have different pixel sizes ({sizes.min():.4g} to {sizes.max():.4g} Å).",
+            "Split the file by optics group.",
+            path,
+        )
+    angles = np.stack([_numbers(table, column, path) for column in _ANGLES])
+    files, indices = _image_names(table, notes, path)
+    return Poses(
+        rotations=conventions.relion_to_rotation(*angles),
+        shifts_A=_shifts(table, sizes, notes, path),
+        image_files=files,
+        image_indices=indices,
+        pixel_size_A=float(sizes[0]) if known else 0.0,
+        notes=tuple(notes),
+    )
+
+
+def write_poses(path: str | Path, poses: Poses, *, box: int) -> None:
+    """Write poses atomically as a RELION 3.1 STAR file (read by 3.1, 4 and 5).
+
+    Parameters
+    ----------
+    path : the STAR file.
+    poses : with a known pixel size.
+    box : width of the images, pixels.
+
+    Raises
+    ------
+    InputError
+        If the pixel size is unknown, or names and poses differ in number.
+    VerglasError
+        If the file can't be written.
+    """
+    path = Path(path)
+    count = len(poses.rotations)
+    if not poses.pixel_size_A > 0:
+        raise InputError("The poses have no pixel size.", "Give it before writing a STAR file.", path)
+    if poses.image_files and not count == len(poses.image_files) == len(poses.image_indices):
+        raise InputError("Image names and poses differ in number.", "", path)
+    rot, tilt, psi = np.moveaxis(conventions.rotation_to_relion(poses.rotations), -1, 0)
+    origin = conventions.shift_A_to_relion_origin(poses.shifts_A)
+    optics = pd.DataFrame(
+        {
+            "rlnOpticsGroup": [1],
+            "rlnOpticsGroupName": ["opticsGroup1"],
+            "rlnImagePixelSize": [float(poses.pixel_size_A)],
+            "rlnImageSize": [int(box)],
+            "rlnImageDimensionality": [2],
+        }
+    )
+    columns: dict[str, Any] = {
+        "rlnAngleRot": rot,
+        "rlnAngleTilt": tilt,
+        "rlnAnglePsi": psi,
+        "rlnOriginXAngst": origin[:, 0],
+        "rlnOriginYAngst": origin[:, 1],
+        "rlnOpticsGroup": np.ones(count, int),
+    }
+    if any(poses.image_files):
+        columns["rlnImageName"] = [
+            f"{index + 1:06d}@{name}"
+            for index, name in zip(poses.image_indices, poses.image_files, strict=True)
+        ]
+    with atomic_path(path) as temporary:
+        starfile.write({"optics": optics, "particles": pd.DataFrame(columns)}, temporary)
+
+
+def _read_tables(path: Path) -> dict[str, Any]:
+    text = read_text(path)
+    if not looks_like_star(text):
+        raise InputError(
+            "This is not a RELION STAR file.", "Give a STAR file with a table of particles.", path
+        )
+    try:
+        if not is_gzipped(path):
+            return dict(starfile.read(path, always_dict=True))
+        with tempfile.TemporaryDirectory() as folder:
+            plain = Path(folder) / "poses.star"
+            plain.write_text(text, encoding="utf-8")
+            return dict(starfile.read(plain, always_dict=True))
+    except Exception as exc:  # starfile and pandas raise whatever a broken table makes them stumble on
+        reason = str(exc).strip().splitlines()[-1][:160] if str(exc).strip() else type(exc).__name__
+        raise InputError(f"The STAR file is damaged: {reason}.", _SAVE_AGAIN, path) from exc
+
+
+def _pose_table(tables: dict[str, Any], path: Path) -> tuple[str, pd.DataFrame]:
+    """The table that holds the poses: the particles', else the only one with all three angles."""
+    frames = {
+        name: pd.DataFrame([table]) if isinstance(table, dict) else table
+        for name, table in tables.items()
+        if isinstance(table, dict | pd.DataFrame)
+    }
+    complete = {name: t for name, t in frames.items() if set(_ANGLES) <= set(t.columns)}
+    for name in ("particles", "images", ""):
+        if name in complete:
+            return name, _not_empty(complete[name], path)
+    if len(complete) > 1:
+        raise InputError(
+            "Several tables hold poses: " + ", ".join(f"data_{n}" for n in complete) + ".",
+            "Keep one of them.",
+            path,
+        )
+    if complete:
+        name = next(iter(complete))
+        return name, _not_empty(complete[name], path)
+    present = {c for t in frames.values() for c in t.columns} & set(_ANGLES)
+    if present:
+        missing = ", ".join(a for a in _ANGLES if a not in present)
+        raise InputError(
+            f"The poses are incomplete: {missing} is missing.",
+            "Two-dimensional classification gives only psi; use the STAR file of a 3D refinement.",
+            path,
+        )
+    raise InputError(
+        "The STAR file holds no poses (rlnAngleRot, rlnAngleTilt, rlnAnglePsi).",
+        "Use the particles' STAR file of a 3D refinement or classification.",
+        path,
+    )
+
+
+def _not_empty(table: pd.DataFrame, path: Path) -> pd.DataFrame:
+    if len(table) == 0:
+        raise InputError("The table of poses is empty.", _SAVE_AGAIN, path)
+    if table.columns.duplicated().any():
+        raise InputError("The table of poses names a column twice.", _SAVE_AGAIN, path)
+    return table.reset_index(drop=True)
+
+
+def _numbers(table: pd.DataFrame, column: str, path: Path) -> NDArray[np.float64]:
+    values = np.asarray(pd.to_numeric(table[column], errors="coerce"), np.float64)
+    bad = np.flatnonzero(~np.isfinite(values))
+    if len(bad):
+        raise InputError(
+            f"{column} is not a number in row {bad[0] + 1} ({table[column].iloc[bad[0]]!r})"
+            + (f" and in {len(bad) - 1} more." if len(bad) > 1 else "."),
+            "The row may be too short or damaged. " + _SAVE_AGAIN,
+            path,
+        )
+    return values
+
+
+def _pixel_sizes(table: pd.DataFrame, tables: dict[str, Any], path: Path) -> NDArray[np.float64]:
+    """Å per image, NaN where the file doesn't say: the optics group's, the row's, or by magnification."""
+    sizes = np.full(len(table), np.nan)
+    optics = tables.get("optics")
+    if isinstance(optics, dict):
+        optics = pd.DataFrame([optics])
+    if isinstance(optics, pd.DataFrame) and "rlnImagePixelSize" in optics.columns:
+        if "rlnOpticsGroup" in table.columns and "rlnOpticsGroup" in optics.columns:
+            by_group = dict(
+                zip(optics["rlnOpticsGroup"], _numbers(optics, "rlnImagePixelSize", path), strict=True)
+            )
+            unknown = sorted({str(g) for g in table["rlnOpticsGroup"] if g not in by_group})
+            if unknown:
+                raise InputError(f"The optics table lacks group {', '.join(unknown[:5])}.", _SAVE_AGAIN, path)
+            sizes = np.array([by_group[g] for g in table["rlnOpticsGroup"]], np.float64)
+        elif len(optics) == 1:
+            sizes[:] = _numbers(optics, "rlnImagePixelSize", path)[0]
+    elif "rlnImagePixelSize" in table.columns:
+        sizes = _numbers(table, "rlnImagePixelSize", path)
+    elif {"rlnDetectorPixelSize", "rlnMagnification"} <= set(table.columns):
+        magnification = _numbers(table, "rlnMagnification", path)
+        if (magnification <= 0).any():
+            raise InputError("The magnification (rlnMagnification) is not positive.", _SAVE_AGAIN, path)
+        # The detector's pixel is in micrometres.
+        sizes = 1e4 * _numbers(table, "rlnDetectorPixelSize", path) / magnification
+    low, high = PIXEL_SIZE_RANGE_A
+    if np.isfinite(sizes).any() and ((sizes < low) | (sizes > high)).any():
+        raise InputError(
+            f"The file gives a pixel size of {sizes[0]:.4g} Å, which can't be right.", _SAVE_AGAIN, path
+        )
+    return sizes
+
+
+def _shifts(
+    table: pd.DataFrame, sizes: NDArray[np.float64], notes: list[str], path: Path
+) -> NDArray[np.float64]:
+    if {"rlnOriginXAngst", "rlnOriginYAngst"} <= set(table.columns):
+        origin = np.stack([_numbers(table, f"rlnOrigin{axis}Angst", path) for axis in "XY"], axis=1)
+    elif {"rlnOriginX", "rlnOriginY"} <= set(table.columns):
+        origin = np.stack([_numbers(table, f"rlnOrigin{axis}", path) for axis in "XY"], axis=1)
+        if origin.any() and not np.isfinite(sizes).all():
+            raise InputError("The shifts are in pixels of unknown size.", "Give the pixel size.", path)
+        if origin.any():
+            origin = origin * sizes[:, None]
+            notes.append(f"The shifts were in pixels of {sizes[0]:.4g} Å.")
+    else:
+        notes.append("The file has no shifts (rlnOriginXAngst); they were taken as 0.")
+        origin = np.zeros((len(table), 2))
+    if np.abs(origin).max() > _MAX_SHIFT_A:
+        raise InputError("Some shifts are absurdly large.", _SAVE_AGAIN, path)
+    return conventions.relion_origin_to_shift_A(origin)
+
+
+def _image_names(
+    table: pd.DataFrame, notes: list[str], path: Path
+) -> tuple[tuple[str, ...], NDArray[np.int32]]:
+    if "rlnImageName" not in table.columns:
+        notes.append("The file names no images; row k was taken to belong to image k.")
+        return ("",) * len(table), np.arange(len(table), dtype=np.int32)
+    files: list[str] = []
+    indices: list[int] = []
+    for row, name in enumerate(table["rlnImageName"].astype(str), 1):
+        number, at, stack = name.partition("@")
+        if not at:
+            number, stack = "1", name
+        if not number.strip().isdecimal() or not 1 <= int(number) <= 2**31 - 1 or not stack:
+            raise InputError(
+                f"The image name in row {row} is not of the form 000001@stack.mrcs: {name[:80]!r}.",
+                _SAVE_AGAIN,
+                path,
+            )
+        files.append(stack)
+        indices.append(int(number) - 1)
+    return tuple(files), np.array(indices, np.int32)
