@@ -1,0 +1,221 @@
+"""One running job as the window sees it: events arrive on the worker's thread and leave as signals.
+
+The worker's thread only puts events into a queue and rings. Snapshots are read in the background, at
+most ten a second, and one that has been overtaken is dropped.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any, Protocol
+
+from PySide6.QtCore import QObject, QTimer, Signal, Slot
+
+from app.background import Background, Ticket, words
+from app.run_files import StoredRun, load_points, load_run
+from engine.events import (
+    Cancelled,
+    Completed,
+    Energies,
+    Event,
+    Failed,
+    Metric,
+    Notice,
+    Progress,
+    Snapshot,
+    Started,
+)
+from engine.specs.job import JobSpec
+
+SNAPSHOT_INTERVAL_S = 0.1
+
+
+class WorkerLike(Protocol):
+    """What the monitor needs of :class:`engine.jobs.worker.Worker`."""
+
+    def start(self) -> None: ...  # noqa: D102
+
+    def cancel(self) -> None: ...  # noqa: D102
+
+    def join(self, timeout: float | None = None) -> Any: ...  # noqa: D102
+
+    @property
+    def alive(self) -> bool: ...  # noqa: D102
+
+
+MakeWorker = Callable[[JobSpec, Path, Callable[[Event], None]], WorkerLike]
+
+
+def engine_worker(spec: JobSpec, folder: Path, on_event: Callable[[Event], None]) -> WorkerLike:
+    """The real worker: a thread that supervises an engine process."""
+    from engine.jobs.worker import Worker
+
+    return Worker(spec, folder, on_event)
+
+
+class JobMonitor(QObject):
+    """Starts, watches and cancels one job at a time."""
+
+    began = Signal(object)
+    started = Signal(str)
+    progressed = Signal(object)
+    moved = Signal(object, object)
+    energies = Signal(object)
+    metric = Signal(object)
+    noticed = Signal(str, str)
+    ended = Signal(str, str)
+    stored = Signal(object)
+    _rung = Signal()
+
+    def __init__(
+        self, background: Background, make_worker: MakeWorker = engine_worker, parent: QObject | None = None
+    ) -> None:
+        super().__init__(parent)
+        self.folder: Path | None = None
+        self.running = False
+        self.cancelling = False
+        self._background = background
+        self._make_worker = make_worker
+        self._worker: WorkerLike | None = None
+        self._generation = 0
+        self._arrived: deque[tuple[int, Event]] = deque()
+        self._latest: Snapshot | None = None
+        self._loading: Ticket | None = None
+        self._loaded_at = 0.0
+        self._timer = QTimer(self)
+        self._timer.setSingleShot(True)
+        self._timer.timeout.connect(self._load_latest)
+        self._rung.connect(self._drain)
+
+    def start(self, spec: JobSpec, folder: Path) -> None:
+        """Run a spec in a folder, or attach to the run that is being computed there."""
+        if self.running:
+            raise RuntimeError("a job is running")
+        self._generation += 1
+        generation, arrived, rung = self._generation, self._arrived, self._rung
+
+        def on_event(event: Event) -> None:
+            arrived.append((generation, event))
+            try:
+                rung.emit()
+            except RuntimeError:
+                pass  # the window has gone; the run goes on without it
+
+        self.folder, self.running, self.cancelling = folder, True, False
+        self._forget_snapshots()
+        self.began.emit(folder)
+        try:
+            self._worker = self._make_worker(spec, folder, on_event)
+            self._worker.start()
+        except Exception as exc:
+            self._end("failed", words(exc))
+
+    def cancel(self) -> None:
+        """Ask the job to stop; it ends with its own event."""
+        if self.running and self._worker is not None and not self.cancelling:
+            self.cancelling = True
+            self._worker.cancel()
+
+    def leave(self) -> None:
+        """Stop watching; the job goes on in the background."""
+        self._generation += 1
+        self._forget_snapshots()
+        self.running = False
+        detach = getattr(self._worker, "detach", None)
+        if detach is not None:
+            detach()
+        self._worker = None
+
+    def close(self, timeout_s: float = 5.0) -> None:
+        """Stop watching and wait for the worker's thread."""
+        worker = self._worker
+        self._generation += 1
+        self._forget_snapshots()
+        self.running = False
+        self._worker = None
+        if worker is not None:
+            worker.join(timeout_s)
+
+    @Slot()
+    def _drain(self) -> None:
+        while self._arrived:
+            generation, event = self._arrived.popleft()
+            if generation == self._generation and self.running:
+                self._take(event)
+
+    def _take(self, event: Event) -> None:
+        if isinstance(event, Snapshot):
+            self._latest = event
+            self._load_latest()
+        elif isinstance(event, Energies):
+            self.energies.emit(event)
+        elif isinstance(event, Progress):
+            self.progressed.emit(event)
+        elif isinstance(event, Started):
+            self.started.emit(event.device)
+        elif isinstance(event, Notice):
+            self.noticed.emit(event.level, event.message)
+        elif isinstance(event, Metric):
+            self.metric.emit(event)
+        elif isinstance(event, Completed):
+            self._end("completed", f"Finished in {event.seconds:.0f} s.")
+        elif isinstance(event, Cancelled):
+            self._end("cancelled", f"Cancelled after {event.seconds:.0f} s. What was finished is kept.")
+        elif isinstance(event, Failed):
+            if event.detail:
+                self.noticed.emit("detail", event.detail)
+            self._end("failed", event.message)
+
+    def _end(self, outcome: str, message: str) -> None:
+        self.running = self.cancelling = False
+        self.ended.emit(outcome, message)
+        folder = self.folder
+        if folder is not None and outcome == "completed":
+            self._forget_snapshots()
+            generation = self._generation
+            self._background.submit(
+                partial(load_run, folder), lambda run: self._show_stored(generation, run), self._complain
+            )
+
+    def _show_stored(self, generation: int, run: StoredRun) -> None:
+        if generation == self._generation:
+            self.stored.emit(run)
+
+    def _complain(self, error: Exception) -> None:
+        self.noticed.emit("warning", words(error))
+
+    # ---- snapshots ------------------------------------------------------------------------------
+
+    @Slot()
+    def _load_latest(self) -> None:
+        if self._latest is None or self._loading is not None or self._timer.isActive() or self.folder is None:
+            return
+        wait = self._loaded_at + SNAPSHOT_INTERVAL_S - time.monotonic()
+        if wait > 0:
+            self._timer.start(max(1, int(wait * 1000)))
+            return
+        event, self._latest = self._latest, None
+        self._loaded_at = time.monotonic()
+        self._loading = self._background.submit(
+            partial(load_points, self.folder / event.path),
+            lambda points: self._snapshot_read(event, points),
+            lambda _error: self._snapshot_read(event, None),
+        )
+
+    def _snapshot_read(self, event: Snapshot, points: Any) -> None:
+        self._loading = None
+        # A file that can't be read has been overtaken and tidied away: the next one will come.
+        if points is not None:
+            self.moved.emit(event, points)
+        self._load_latest()
+
+    def _forget_snapshots(self) -> None:
+        self._timer.stop()
+        self._latest = None
+        if self._loading is not None:
+            self._loading.drop()
+            self._loading = None

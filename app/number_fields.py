@@ -1,0 +1,143 @@
+"""Entry fields for the kinds of values that specs have: each knows its value, its unit and its error."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from PySide6.QtCore import Signal
+from PySide6.QtGui import QValidator, QWheelEvent
+from PySide6.QtWidgets import QComboBox, QDoubleSpinBox, QLineEdit, QSpinBox
+
+
+class IntBox(QSpinBox):
+    """Whole numbers; ignores the wheel, which is for scrolling the panel."""
+
+    def wheelEvent(self, event: QWheelEvent) -> None:
+        """Leave the wheel to the scroll area."""
+        event.ignore()
+
+
+class FloatBox(QDoubleSpinBox):
+    """Decimal numbers from 1e-6 to 1e7, shown without trailing zeros."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setDecimals(6)
+        self.setStepType(QDoubleSpinBox.StepType.AdaptiveDecimalStepType)
+
+    def textFromValue(self, value: float) -> str:
+        """Show 0.002 as 0.002 and 10000 as 10000."""
+        return f"{value:.8g}" if abs(value) >= 1e-4 or value == 0 else f"{value:.6f}".rstrip("0")
+
+    def valueFromText(self, text: str) -> float:
+        """Read a number, also 1e4."""
+        return float(_bare(text, self.suffix()))
+
+    def validate(self, text: str, position: int) -> tuple[QValidator.State, str, int]:
+        """Accept scientific notation too."""
+        bare = _bare(text, self.suffix())
+        try:
+            inside = self.minimum() <= float(bare) <= self.maximum()
+        except ValueError:
+            partial = re.fullmatch(r"[-+]?\d*\.?\d*(e[-+]?)?", bare, re.IGNORECASE)
+            state = QValidator.State.Intermediate if partial else QValidator.State.Invalid
+            return state, text, position
+        return (QValidator.State.Acceptable if inside else QValidator.State.Intermediate), text, position
+
+    def wheelEvent(self, event: QWheelEvent) -> None:
+        """Leave the wheel to the scroll area."""
+        event.ignore()
+
+
+class ChoiceBox(QComboBox):
+    """One of several values; ignores the wheel."""
+
+    def wheelEvent(self, event: QWheelEvent) -> None:
+        """Leave the wheel to the scroll area."""
+        event.ignore()
+
+
+class TextValue(QLineEdit):
+    """A line of text that stands for a value: numbers, lists of numbers, names, or nothing.
+
+    Parameters
+    ----------
+    shape : ``text``, ``number``, ``integer``, ``integers`` (``1-3, 7``), ``names`` or ``numbers``.
+    count : how many numbers ``numbers`` must have.
+    optional : whether empty text stands for None.
+    unit : named in the error message.
+    """
+
+    edited = Signal()
+
+    def __init__(self, shape: str, *, count: int = 0, optional: bool = False, unit: str = "") -> None:
+        super().__init__()
+        self._shape, self._count, self._optional, self._unit = shape, count, optional, unit
+        self.textEdited.connect(lambda _text: self.edited.emit())
+        if optional:
+            self.setPlaceholderText("automatic" if shape != "text" else "none")
+        elif shape in ("integers", "names"):
+            self.setPlaceholderText("all")
+
+    def value(self) -> Any:
+        """The value that the text stands for. Raises ValueError, in words, when it stands for none."""
+        text = self.text().strip()
+        if not text and self._optional:
+            return None
+        try:
+            return _READERS[self._shape](text, self._count)
+        except ValueError as exc:
+            raise ValueError(str(exc) if str(exc)[:1].isupper() else _HINTS[self._shape]) from None
+
+    def set_value(self, value: Any) -> None:
+        """Show a value."""
+        if value is None:
+            self.setText("")
+        elif isinstance(value, tuple | list):
+            self.setText(", ".join(f"{v:g}" if isinstance(v, float) else str(v) for v in value))
+        else:
+            self.setText(f"{value:g}" if isinstance(value, float) else str(value))
+
+
+def _bare(text: str, suffix: str) -> str:
+    text = text.strip()
+    if suffix.strip() and text.endswith(suffix.strip()):
+        text = text[: -len(suffix.strip())].strip()
+    return text
+
+
+def _integers(text: str, _count: int) -> tuple[int, ...]:
+    found: list[int] = []
+    for part in filter(None, re.split(r"[,;\s]+", text)):
+        first, _, last = part.partition("-")
+        low, high = int(first), int(last or first)
+        if high - low > 100_000:
+            raise ValueError("That range is too long.")
+        found.extend(range(low, high + 1))
+    return tuple(found)
+
+
+def _numbers(text: str, count: int) -> tuple[float, ...]:
+    values = tuple(float(part) for part in filter(None, re.split(r"[,;\s]+", text)))
+    if count and len(values) != count:
+        raise ValueError(f"Needs {count} numbers, separated by commas.")
+    return values
+
+
+_READERS = {
+    "text": lambda text, _n: text,
+    "number": lambda text, _n: float(text),
+    "integer": lambda text, _n: int(text),
+    "integers": _integers,
+    "numbers": _numbers,
+    "names": lambda text, _n: tuple(filter(None, re.split(r"[,;\s]+", text))),
+}
+_HINTS = {
+    "text": "Needs text.",
+    "number": "Needs a number.",
+    "integer": "Needs a whole number.",
+    "integers": "Needs whole numbers, such as 1-3, 7.",
+    "numbers": "Needs numbers, separated by commas.",
+    "names": "Needs names, separated by commas.",
+}

@@ -1,0 +1,164 @@
+"""Plots: energies against noise level, FSC, histogram of spread. Setters only."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyqtgraph as pg
+from numpy.typing import NDArray
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QVBoxLayout, QWidget
+
+from app.style import LIGHT, Theme
+
+LINE_STYLES = (Qt.PenStyle.SolidLine, Qt.PenStyle.DashLine, Qt.PenStyle.DotLine, Qt.PenStyle.DashDotLine)
+MOST_CURVES = 12
+
+
+class Plot(QWidget):
+    """A labelled plot with a grid that follows the theme."""
+
+    def __init__(self, x_label: str, y_label: str, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.theme = LIGHT
+        self._labels = {"bottom": x_label, "left": y_label}
+        self.widget = pg.PlotWidget()
+        self.item = self.widget.getPlotItem()
+        self.item.showGrid(x=True, y=True, alpha=0.15)
+        self.item.setMenuEnabled(True)
+        for axis in ("bottom", "left"):
+            self.item.getAxis(axis).enableAutoSIPrefix(False)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self.widget)
+        self.setMinimumHeight(170)
+        self.set_theme(LIGHT)
+
+    def set_theme(self, theme: Theme) -> None:
+        """Use a theme's colours."""
+        self.theme = theme
+        self.widget.setBackground(theme.surface)
+        for name, text in self._labels.items():
+            axis = self.item.getAxis(name)
+            axis.setPen(pg.mkPen(theme.border))
+            axis.setTextPen(pg.mkPen(theme.text))
+            axis.setLabel(text, color=theme.text)
+        self.redraw()
+
+    def redraw(self) -> None:
+        """Draw the present values again; subclasses know them."""
+
+
+class EnergyPlot(Plot):
+    """One curve per observation against the noise level, high noise on the left."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        self._curves: dict[str, pg.PlotDataItem] = {}
+        self._values: dict[str, list[tuple[float, float]]] = {}
+        super().__init__("Noise level σ (fraction of the object's half-size)", "Energy (Å²)", parent)
+        self.item.setLogMode(x=True, y=True)
+        self.item.invertX(True)
+        self._legend = self.item.addLegend(offset=(-8, 8), labelTextSize="9pt")
+
+    @property
+    def values(self) -> dict[str, list[tuple[float, float]]]:
+        """(σ, energy) by observation, in order of arrival."""
+        return self._values
+
+    def clear(self) -> None:
+        """Show nothing."""
+        self._values = {}
+        self.redraw()
+
+    def add(self, sigma: float, values: dict[str, float]) -> None:
+        """Continue the curves."""
+        for name, value in values.items():
+            if sigma > 0 and np.isfinite(value) and value > 0:
+                self._values.setdefault(name, []).append((sigma, value))
+        if set(self._values) != set(self._curves):
+            self.redraw()
+        else:
+            for name, curve in self._curves.items():
+                curve.setData(*_columns(self._values[name]))
+
+    def redraw(self) -> None:
+        """Draw all curves again."""
+        if not hasattr(self, "_legend"):
+            return
+        for curve in self._curves.values():
+            self.item.removeItem(curve)
+        self._curves = {}
+        self._legend.clear()
+        self._legend.setLabelTextColor(self.theme.text)
+        self._legend.setBrush(pg.mkBrush(self.theme.surface))
+        for i, (name, values) in enumerate(self._values.items()):
+            style = LINE_STYLES[i // len(self.theme.series) % len(LINE_STYLES)]
+            pen = pg.mkPen(self.theme.series[i % len(self.theme.series)], width=2, style=style)
+            curve = pg.PlotDataItem(*_columns(values), pen=pen, symbol="o" if len(values) < 3 else None)
+            self.item.addItem(curve)
+            if i < MOST_CURVES:
+                self._legend.addItem(curve, name)
+            self._curves[name] = curve
+
+
+class FscPlot(Plot):
+    """Fourier shell correlation with a reference."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        self._curve: tuple[NDArray[np.floating], NDArray[np.floating]] | None = None
+        self._note = ""
+        super().__init__("Spatial frequency (1/Å)", "FSC with the reference", parent)
+        self.item.setYRange(-0.1, 1.05, padding=0)
+
+    def set_curve(self, frequency_per_A: NDArray[np.floating], correlation: NDArray[np.floating], note: str) -> None:
+        """Show one curve; ``note`` is the title."""
+        self._curve, self._note = (np.asarray(frequency_per_A), np.asarray(correlation)), note
+        self.redraw()
+
+    def redraw(self) -> None:
+        """Draw the curve and the threshold."""
+        self.item.clear()
+        if self._curve is None:
+            return
+        line = pg.InfiniteLine(0.5, angle=0, pen=pg.mkPen(self.theme.muted, style=Qt.PenStyle.DashLine))
+        self.item.addItem(line)
+        frequency, correlation = self._curve
+        keep = np.isfinite(frequency) & np.isfinite(correlation)
+        self.item.plot(frequency[keep], correlation[keep], pen=pg.mkPen(self.theme.series[0], width=2))
+        label = pg.TextItem("0.5", color=self.theme.muted, anchor=(0, 1))
+        label.setPos(0, 0.5)
+        self.item.addItem(label, ignoreBounds=True)
+        self.item.setTitle(self._note, color=self.theme.text, size="9pt")
+
+
+class SpreadPlot(Plot):
+    """How many points have which spread across the ensemble."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        self._spread: NDArray[np.floating] | None = None
+        super().__init__("Spread across the ensemble (Å)", "Points", parent)
+
+    def set_spread(self, spread_A: NDArray[np.floating]) -> None:
+        """Show a histogram of (points,) Å."""
+        self._spread = np.asarray(spread_A, float).ravel()
+        self.redraw()
+
+    def redraw(self) -> None:
+        """Draw the histogram and the median."""
+        self.item.clear()
+        if self._spread is None or not np.isfinite(self._spread).any():
+            return
+        spread = self._spread[np.isfinite(self._spread)]
+        counts, edges = np.histogram(spread, bins=min(40, max(8, len(spread) // 20)))
+        bars = pg.BarGraphItem(
+            x0=edges[:-1], x1=edges[1:], y0=0, y1=counts,
+            brush=pg.mkBrush(self.theme.series[0]), pen=pg.mkPen(self.theme.surface),
+        )  # fmt: skip
+        self.item.addItem(bars)
+        middle = float(np.median(spread))
+        self.item.addItem(pg.InfiniteLine(middle, pen=pg.mkPen(self.theme.series[1], width=2)))
+        self.item.setTitle(f"Median {middle:.2g} Å", color=self.theme.text, size="9pt")
+
+
+def _columns(values: list[tuple[float, float]]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    table = np.asarray(values, float)
+    return table[:, 0], table[:, 1]

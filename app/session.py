@@ -1,0 +1,296 @@
+"""What the window is about to run: evidence, prior, sampler, output. No widgets; the panels show it."""
+
+from __future__ import annotations
+
+import itertools
+import re
+import time
+from collections.abc import Iterable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+from PySide6.QtCore import QObject, Signal
+
+from app.background import Background, Ticket, words
+from app.checking import Checked, check_file, check_projections
+from app.evidence import TRUTH, Evidence, from_spec, pairable
+from engine.specs.components import GaussianPrior, NetworkPrior, Proximal
+from engine.specs.job import DpsSpec, FrameSpec
+
+PRIOR_WORDS = {"shipped": "the shipped prior", "file": "your own prior", "gaussian": "the Gaussian control"}
+
+
+class Session(QObject):
+    """The run being prepared.
+
+    Parameters
+    ----------
+    background : where files are checked.
+    runs_folder : where run folders are made unless the user says otherwise.
+    """
+
+    added = Signal(int)
+    updated = Signal(int)
+    removed = Signal(int)
+    changed = Signal()
+    loaded = Signal()
+    run_dropped = Signal(object)
+    spec_dropped = Signal(object)
+    said = Signal(str)
+
+    def __init__(self, background: Background, runs_folder: Path, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self.runs_folder = runs_folder
+        self.evidence: dict[int, Evidence] = {}
+        self.settings: dict[str, Any] = {"title": "", "samples": 5, "seed": 0, "device": "auto"}
+        self.prior: dict[str, Any] = NetworkPrior().model_dump()
+        self.sampler: dict[str, Any] = Proximal().model_dump()
+        self.frame: dict[str, Any] = FrameSpec().model_dump()
+        self.form_problem = ""
+        self._background = background
+        self._numbers = itertools.count(1)
+        self._tickets: dict[int, Ticket] = {}
+
+    # ---- evidence -------------------------------------------------------------------------------
+
+    def add_files(self, paths: Iterable[Path]) -> None:
+        """Take files or run folders that were dropped or opened, and check each."""
+        known = {p for row in self.evidence.values() for p in row.paths}
+        for path in (Path(p).absolute() for p in paths):
+            if path.is_dir():
+                self.run_dropped.emit(path)
+            elif path.suffix.lower() in (".toml", ".json"):
+                self.spec_dropped.emit(path)
+            elif path in known:
+                self.said.emit(f"{path.name} is already in the list.")
+            else:
+                self._insert(Evidence(next(self._numbers), (path,)))
+
+    def remove(self, number: int) -> None:
+        """Take a row off the list."""
+        if self.evidence.pop(number, None) is not None:
+            self._drop_check(number)
+            self.removed.emit(number)
+            self.changed.emit()
+
+    def set_role(self, number: int, role: str) -> None:
+        """Say what a row is to be used as. Only one row can be the reference."""
+        row = self.evidence[number]
+        if role not in row.roles:
+            raise ValueError(role)
+        if role == TRUTH:
+            for other in self.evidence.values():
+                if other.role == TRUTH and other is not row:
+                    other.role = None
+                    self._judge(other)
+        row.role = role
+        self._judge(row)
+
+    def set_options(self, number: int, options: dict[str, Any]) -> None:
+        """Take the entered settings of a row; a new pixel size or choice of images is checked again."""
+        row = self.evidence[number]
+        before = (row.pixel_size_A, row.options.get("select"))
+        row.options |= options
+        if (row.pixel_size_A, row.options.get("select")) != before and row.state != "checking":
+            self._check(row)
+        self._judge(row)
+
+    @property
+    def checking(self) -> bool:
+        """Whether any file is still being checked."""
+        return any(row.state == "checking" for row in self.evidence.values()) or bool(self._tickets)
+
+    def observations(self) -> list[Evidence]:
+        """Rows that are used as evidence."""
+        return [row for row in self.evidence.values() if row.role != TRUTH]
+
+    def _insert(self, row: Evidence) -> None:
+        self.evidence[row.number] = row
+        self.added.emit(row.number)
+        self._check(row)
+        self.changed.emit()
+
+    def _check(self, row: Evidence) -> None:
+        self._drop_check(row.number)
+        size = row.pixel_size_A
+        if len(row.paths) == 2:
+            work = partial(check_projections, *row.paths, size, tuple(row.options.get("select") or ()))
+        else:
+            work = partial(check_file, row.paths[0], size)
+        number = row.number
+        self._tickets[number] = self._background.submit(
+            work, lambda found: self._found(number, found), lambda error: self._not_usable(number, error)
+        )
+
+    def _drop_check(self, number: int) -> None:
+        ticket = self._tickets.pop(number, None)
+        if ticket is not None:
+            ticket.drop()
+
+    def _found(self, number: int, found: Checked) -> None:
+        self._tickets.pop(number, None)
+        row = self.evidence.get(number)
+        if row is None:
+            return
+        if found.kind == "prior":
+            self.remove(number)
+            self.set_prior(NetworkPrior(weights=str(found.paths[0])).model_dump())
+            self.loaded.emit()
+            self.said.emit(f"{found.paths[0].name} is used as the prior.")
+            return
+        if found.kind == "ensemble":
+            self.remove(number)
+            self.run_dropped.emit(found.paths[0])
+            return
+        row.checked = found
+        if row.role not in row.roles:
+            row.role = row.roles[0] if len(row.roles) == 1 else ("coarse_map" if found.kind == "volume" else None)
+        self._judge(row)
+        self._pair()
+
+    def _not_usable(self, number: int, error: Exception) -> None:
+        self._tickets.pop(number, None)
+        row = self.evidence.get(number)
+        if row is not None:
+            row.checked, row.state, row.problem = None, "problem", words(error)
+            self.updated.emit(number)
+            self.changed.emit()
+
+    def _judge(self, row: Evidence) -> None:
+        row.judge()
+        self.updated.emit(row.number)
+        self.changed.emit()
+
+    def _pair(self) -> None:
+        """Put image stacks and their STAR files together; fetch the stack that a STAR file names."""
+        rows = list(self.evidence.values())
+        stacks = [r for r in rows if r.kind == "images"]
+        stars = [r for r in rows if r.kind == "poses"]
+        pending = any(r.state == "checking" for r in rows)
+        only_ones = len(stacks) == 1 and len(stars) == 1 and not pending
+        for poses in stars:
+            for images in stacks:
+                if images.number in self.evidence and pairable(images, poses, only_ones=only_ones):
+                    options = images.options | poses.options
+                    for old in (images.number, poses.number):
+                        self.remove(old)
+                    pair = (images.paths[0], poses.paths[0])
+                    self._insert(Evidence(next(self._numbers), pair, role="projection_images", options=options))
+                    return self._pair()
+        known = {p.name for r in rows for p in r.paths}
+        for poses in stars if not pending else ():
+            names = poses.checked.image_files if poses.checked else ()
+            found = [poses.paths[0].parent / Path(n).name for n in names if Path(n).name not in known]
+            self.add_files([p for p in found[:1] if p.is_file()])
+        return None
+
+    # ---- settings -------------------------------------------------------------------------------
+
+    def set_settings(self, values: dict[str, Any], problem: str = "") -> None:
+        """Title, samples, seed and device as entered; ``problem`` says what can't be read."""
+        self.settings |= values
+        self.form_problem = problem
+        self.changed.emit()
+
+    def set_prior(self, values: dict[str, Any]) -> None:
+        """The prior as a spec dictionary."""
+        self.prior = values
+        self.changed.emit()
+
+    def set_sampler(self, values: dict[str, Any]) -> None:
+        """The sampler as a spec dictionary."""
+        self.sampler = values
+        self.changed.emit()
+
+    def set_frame(self, values: dict[str, Any]) -> None:
+        """Centre and size as a spec dictionary."""
+        self.frame = values
+        self.changed.emit()
+
+    def truth(self) -> Path | None:
+        """The reference file, if one was given."""
+        return next((r.paths[0] for r in self.evidence.values() if r.role == TRUTH and r.state == "ready"), None)
+
+    # ---- the run --------------------------------------------------------------------------------
+
+    def missing(self) -> str:
+        """Why it can't run yet, in words; empty if it can."""
+        if self.form_problem:
+            return self.form_problem
+        for row in self.evidence.values():
+            if row.state == "checking":
+                return f"{row.names} is being checked."
+            if row.state == "problem":
+                return f"{row.names} can't be used. Remove it or replace it."
+            if row.state == "incomplete":
+                return f"{row.names}: {row.problem}"
+        if not self.observations() and self.sampler.get("kind") != "unconditional":
+            return "Add evidence first: projections with poses, a low-resolution map, or a known part."
+        if self.prior.get("kind") == "network" and not self.prior.get("weights"):
+            return "Choose the file with the prior's weights."
+        try:
+            self.spec()
+        except ValueError as exc:
+            return str(exc)
+        return ""
+
+    def spec(self) -> DpsSpec:
+        """The run as a spec. Raises ValueError in words if something doesn't fit."""
+        truth = self.truth()
+        try:
+            return DpsSpec.model_validate(
+                {
+                    **self.settings,
+                    "observations": [row.spec().model_dump() for row in self.observations()],
+                    "prior": self.prior,
+                    "sampler": self.sampler,
+                    "frame": self.frame,
+                    "truth": None if truth is None else str(truth),
+                }
+            )
+        except ValidationError as exc:
+            first = exc.errors()[0]
+            where = " ".join(str(part) for part in first["loc"] if not isinstance(part, int))
+            raise ValueError(f"{where}: {first['msg']}." if where else f"{first['msg']}.") from None
+
+    def sentence(self) -> str:
+        """What Run will do."""
+        try:
+            spec = self.spec()
+        except ValueError:
+            return ""
+        many = f"{spec.samples} cloud{'s' if spec.samples != 1 else ''} of {spec.points} points"
+        if isinstance(spec.prior, GaussianPrior):
+            prior = PRIOR_WORDS["gaussian"]
+        else:
+            prior = PRIOR_WORDS["shipped" if spec.prior.weights == "shipped" else "file"]
+        parts = [row.checked.title if row.checked else row.names for row in self.observations()]
+        source = ", ".join(parts) or "no evidence"
+        if spec.sampler.kind == "maximum_likelihood":
+            return f"Fits {many} to {source}, without any prior, in {spec.sampler.steps} steps."
+        if spec.sampler.kind == "unconditional":
+            return f"Draws {many} from {prior} alone, in {spec.sampler.steps} steps."
+        return f"Draws {many} from {source} with {prior}, in {spec.sampler.steps} steps."
+
+    def new_run_folder(self) -> Path:
+        """A folder name that isn't taken, from the title and the time."""
+        slug = re.sub(r"[^A-Za-z0-9._-]+", "-", str(self.settings.get("title") or "")).strip("-.") or "run"
+        base = self.runs_folder / f"{time.strftime('%Y-%m-%d_%H%M%S')}_{slug[:60]}"
+        candidates = itertools.chain([base], (base.with_name(f"{base.name}-{i}") for i in itertools.count(2)))
+        return next(path for path in candidates if not path.exists())
+
+    def load(self, spec: DpsSpec) -> None:
+        """Show a spec: replaces everything."""
+        for number in list(self.evidence):
+            self.remove(number)
+        self.settings = {name: getattr(spec, name) for name in ("title", "samples", "points", "batch", "seed", "device")}
+        self.prior, self.sampler = spec.prior.model_dump(), spec.sampler.model_dump()
+        self.frame, self.form_problem = spec.frame.model_dump(), ""
+        for observation in spec.observations:
+            self._insert(from_spec(next(self._numbers), observation))
+        if spec.truth:
+            self._insert(Evidence(next(self._numbers), (Path(spec.truth),), role=TRUTH))
+        self.loaded.emit()
+        self.changed.emit()

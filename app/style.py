@@ -1,0 +1,119 @@
+"""One look for the whole window: colours from the palette, one stylesheet, icons in the text colour."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from importlib.resources import files
+
+from PySide6.QtCore import QByteArray, QRectF, Qt
+from PySide6.QtGui import QColor, QGuiApplication, QIcon, QPainter, QPalette, QPixmap
+from PySide6.QtSvg import QSvgRenderer
+from PySide6.QtWidgets import QApplication
+
+
+@dataclass(frozen=True)
+class Theme:
+    """Colours as #rrggbb. ``series`` are for curves and samples: distinct also for colour-blind eyes."""
+
+    dark: bool
+    window: str
+    surface: str
+    border: str
+    text: str
+    muted: str
+    accent: str
+    accent_text: str
+    warning: str
+    error: str
+    good: str
+    canvas: str
+    series: tuple[str, ...] = (
+        "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7b61c4", "#8c8c4a",
+    )  # fmt: skip
+
+
+LIGHT = Theme(
+    False, "#f4f6f8", "#ffffff", "#d3d9e0", "#1d2733", "#5b6876", "#1467a8", "#ffffff",
+    "#8a5200", "#b3261e", "#1a7340", "#ffffff",
+)  # fmt: skip
+DARK = Theme(
+    True, "#1e2329", "#272d35", "#414b57", "#e6ebf0", "#a3b0bd", "#4aa3df", "#0d1a24",
+    "#f0b35a", "#ff8a80", "#6fcf97", "#14181d",
+    ("#56b4e9", "#f08a4b", "#3fc79a", "#e39cc6", "#f2c14e", "#8fb8ff", "#b39ddb", "#c5c58a"),
+)  # fmt: skip
+
+_SHEET = """
+QWidget {{ color: {text}; }}
+QMainWindow, QDialog, QWidget#page {{ background: {window}; }}
+QFrame#card {{ background: {surface}; border: 1px solid {border}; border-radius: 6px; }}
+QFrame#card[state="problem"] {{ border-color: {error}; }}
+QFrame#card[state="incomplete"] {{ border-color: {warning}; }}
+QLabel#heading {{ font-size: 12pt; font-weight: 600; }}
+QLabel#title {{ font-weight: 600; }}
+QLabel#muted {{ color: {muted}; }}
+QLabel#warning {{ color: {warning}; }}
+QLabel#error {{ color: {error}; }}
+QLabel#good {{ color: {good}; }}
+QLabel#welcome {{ font-size: 15pt; font-weight: 600; }}
+QPushButton {{ background: {surface}; border: 1px solid {border}; border-radius: 4px; padding: 5px 12px; }}
+QPushButton:hover {{ border-color: {accent}; }}
+QPushButton:disabled {{ color: {muted}; background: {window}; }}
+QPushButton#primary {{ background: {accent}; color: {accent_text}; border-color: {accent}; font-weight: 600; }}
+QPushButton#primary:disabled {{ background: {border}; color: {muted}; border-color: {border}; }}
+QToolButton {{ border: 1px solid transparent; border-radius: 4px; padding: 3px; }}
+QToolButton:hover, QToolButton:focus {{ border-color: {accent}; }}
+QPushButton:focus {{ border: 2px solid {accent}; padding: 4px 11px; }}
+QLineEdit, QComboBox, QSpinBox, QDoubleSpinBox {{
+    background: {surface}; border: 1px solid {border}; border-radius: 4px; padding: 3px 6px; min-height: 18px;
+    selection-background-color: {accent}; selection-color: {accent_text}; }}
+QComboBox QAbstractItemView {{ background: {surface}; selection-background-color: {accent};
+    selection-color: {accent_text}; border: 1px solid {border}; }}
+QLineEdit:focus, QComboBox:focus, QSpinBox:focus, QDoubleSpinBox:focus {{ border-color: {accent}; }}
+QLineEdit[invalid="true"], QSpinBox[invalid="true"], QDoubleSpinBox[invalid="true"] {{ border-color: {error}; }}
+QScrollArea, QScrollArea > QWidget > QWidget#page {{ background: {window}; border: none; }}
+QTabWidget::pane {{ border: 1px solid {border}; border-radius: 4px; background: {surface}; top: -1px; }}
+QTabBar::tab {{ padding: 6px 12px; color: {muted}; border-bottom: 2px solid transparent; }}
+QTabBar::tab:selected {{ color: {text}; border-bottom: 2px solid {accent}; }}
+QTableWidget, QListWidget, QTreeWidget {{ background: {surface}; border: none; gridline-color: {border}; }}
+QHeaderView::section {{ background: {surface}; color: {muted}; border: none; padding: 4px 6px;
+    border-bottom: 1px solid {border}; }}
+QProgressBar {{ background: {border}; border: none; border-radius: 4px; height: 8px; text-align: center; }}
+QProgressBar::chunk {{ background: {accent}; border-radius: 4px; }}
+QSplitter::handle {{ background: {window}; }}
+QToolTip {{ background: {surface}; color: {text}; border: 1px solid {border}; padding: 4px; }}
+QStatusBar {{ color: {muted}; }}
+"""
+
+
+def current_theme() -> Theme:
+    """The theme that fits the application's palette."""
+    window = QGuiApplication.palette().color(QPalette.ColorRole.Window)
+    return DARK if window.lightness() < 128 else LIGHT
+
+
+def choose_scheme(name: str) -> None:
+    """Follow the system, or force light or dark."""
+    schemes = {"light": Qt.ColorScheme.Light, "dark": Qt.ColorScheme.Dark}
+    QGuiApplication.styleHints().setColorScheme(schemes.get(name, Qt.ColorScheme.Unknown))
+
+
+def apply(application: QApplication) -> Theme:
+    """Style the application for its present palette and say which theme that is."""
+    theme = current_theme()
+    application.setStyleSheet(_SHEET.format(**asdict(theme)))
+    return theme
+
+
+def icon(name: str, colour: str | None = None) -> QIcon:
+    """An icon from ``resources/icons``, drawn in the text colour of the current theme."""
+    text = (files("resources") / "icons" / f"{name}.svg").read_text(encoding="utf-8")
+    renderer = QSvgRenderer(QByteArray(text.replace("currentColor", colour or current_theme().text).encode()))
+    result = QIcon()
+    for size in (16, 20, 32, 48, 64, 128):
+        pixmap = QPixmap(size, size)
+        pixmap.fill(QColor(0, 0, 0, 0))
+        painter = QPainter(pixmap)
+        renderer.render(painter, QRectF(0, 0, size, size))
+        painter.end()
+        result.addPixmap(pixmap)
+    return result

@@ -1,0 +1,145 @@
+"""Scale bar, colour bar and caption, drawn by Qt over the OpenGL canvas and into screenshots."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+from PySide6.QtCore import QPointF, QRectF, Qt
+from PySide6.QtGui import QColor, QFont, QLinearGradient, QPainter, QPaintEvent
+from PySide6.QtWidgets import QWidget
+
+from app.style import LIGHT, Theme
+from app.viewers.colours import ramp, ticks
+
+MARGIN = 16.0
+BAR = 14.0
+
+
+@dataclass(frozen=True)
+class OverlayState:
+    """What is shown besides the points.
+
+    Attributes
+    ----------
+    A_per_pixel : Å per logical pixel; 0 hides the scale bar.
+    colour_range : ends of the colour bar, Å; None hides it.
+    legend : (name, #rrggbb) of the samples shown.
+    """
+
+    A_per_pixel: float = 0.0
+    colour_range: tuple[float, float] | None = None
+    colour_title: str = ""
+    caption: str = ""
+    legend: tuple[tuple[str, str], ...] = ()
+
+
+def bar_length_A(A_per_pixel: float, pixels: float) -> float:
+    """The longest 1, 2 or 5 times a power of ten, Å, that is no longer than ``pixels``."""
+    longest = A_per_pixel * pixels
+    if not (longest > 0 and math.isfinite(longest)):
+        return 0.0
+    power = 10.0 ** math.floor(math.log10(longest))
+    return max(f * power for f in (1, 2, 5) if f * power <= longest * (1 + 1e-9))
+
+
+class Overlay(QWidget):
+    """Transparent to the mouse; lies over the canvas."""
+
+    def __init__(self, parent: QWidget) -> None:
+        super().__init__(parent)
+        self.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
+        self.setAttribute(Qt.WidgetAttribute.WA_NoSystemBackground)
+        self.state = OverlayState()
+        self.theme = LIGHT
+
+    def change(self, **values: object) -> None:
+        """Show something else; repaints only if it differs."""
+        state = replace(self.state, **values)  # type: ignore[arg-type]
+        if state != self.state:
+            self.state = state
+            self.update()
+
+    def set_theme(self, theme: Theme) -> None:
+        """Draw in the colours of a theme."""
+        self.theme = theme
+        self.update()
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        """Draw over the canvas."""
+        painter = QPainter(self)
+        self.draw(painter, self.width(), self.height())
+        painter.end()
+
+    def draw(self, painter: QPainter, width: float, height: float) -> None:
+        """Draw into any device of this logical size."""
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        painter.setFont(QFont(self.font()))
+        if self.state.A_per_pixel > 0:
+            self._draw_scale_bar(painter, width, height)
+        if self.state.colour_range is not None:
+            self._draw_colour_bar(painter, width, height)
+        elif self.state.legend:
+            self._draw_legend(painter, width)
+        if self.state.caption:
+            painter.setPen(QColor(self.theme.muted))
+            painter.drawText(QPointF(MARGIN, MARGIN + painter.fontMetrics().ascent()), self.state.caption)
+
+    def _draw_scale_bar(self, painter: QPainter, width: float, height: float) -> None:
+        length = bar_length_A(self.state.A_per_pixel, min(180.0, width * 0.25))
+        if not length:
+            return
+        pixels = length / self.state.A_per_pixel
+        left, bottom = MARGIN, height - MARGIN
+        painter.fillRect(QRectF(left, bottom - 4, pixels, 4), QColor(self.theme.text))
+        painter.setPen(QColor(self.theme.text))
+        box = QRectF(left - 40, bottom - 10 - painter.fontMetrics().height(), pixels + 80, painter.fontMetrics().height())
+        text = f"{length:g} Å"
+        if painter.fontMetrics().horizontalAdvance(text) > pixels:
+            box = QRectF(left, box.top(), 200, box.height())
+            painter.drawText(box, Qt.AlignmentFlag.AlignLeft, text)
+        else:
+            painter.drawText(box, Qt.AlignmentFlag.AlignHCenter, text)
+
+    def _draw_colour_bar(self, painter: QPainter, width: float, height: float) -> None:
+        assert self.state.colour_range is not None  # noqa: S101 - for the type checker
+        low, high = self.state.colour_range
+        metrics = painter.fontMetrics()
+        labels = [(value, f"{value:.3g}") for value in ticks(low, high)]
+        widest = max(metrics.horizontalAdvance(text) for _, text in labels)
+        length = min(200.0, height * 0.45)
+        right = width - MARGIN - widest - 6
+        top = MARGIN + metrics.height() + 8
+        box = QRectF(right - BAR, top, BAR, length)
+        gradient = QLinearGradient(box.bottomLeft(), box.topLeft())
+        for i, colour in enumerate(ramp()[::15]):
+            gradient.setColorAt(min(1.0, i * 15 / 255), QColor.fromRgbF(*(float(c) for c in colour)))
+        painter.fillRect(box, gradient)
+        painter.setPen(QColor(self.theme.text))
+        for value, text in labels:
+            share = (value - low) / (high - low) if high > low else 0.0
+            middle = box.bottom() - share * length
+            painter.drawText(
+                QRectF(box.right() + 6, middle - metrics.height() / 2, widest + 4, metrics.height()),
+                Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter,
+                text,
+            )
+        title = QRectF(0, MARGIN - 4, width - MARGIN, metrics.height())
+        painter.drawText(title, Qt.AlignmentFlag.AlignRight, self.state.colour_title)
+
+    def _draw_legend(self, painter: QPainter, width: float) -> None:
+        metrics = painter.fontMetrics()
+        shown = self.state.legend[:12]
+        widest = max(metrics.horizontalAdvance(name) for name, _ in shown)
+        left = width - MARGIN - widest - 16
+        for i, (name, colour) in enumerate(shown):
+            top = MARGIN + i * (metrics.height() + 3)
+            painter.setBrush(QColor(colour))
+            painter.setPen(Qt.PenStyle.NoPen)
+            painter.drawEllipse(QRectF(left, top + metrics.height() / 2 - 5, 10, 10))
+            painter.setPen(QColor(self.theme.text))
+            painter.drawText(QPointF(left + 16, top + metrics.ascent()), name)
+        if len(self.state.legend) > len(shown):
+            painter.setPen(QColor(self.theme.muted))
+            top = MARGIN + len(shown) * (metrics.height() + 3)
+            painter.drawText(QPointF(left, top + metrics.ascent()), f"and {len(self.state.legend) - len(shown)} more")

@@ -1,0 +1,146 @@
+"""A vispy canvas in a Qt widget: orthographic turntable camera, overlay, screenshot.
+
+Everything here belongs to the GUI thread.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import numpy as np
+import vispy
+from numpy.typing import NDArray
+from PySide6.QtCore import QEvent, QObject, QTimer
+from PySide6.QtGui import QImage, QPainter
+from PySide6.QtWidgets import QStackedLayout, QWidget
+
+from app.style import LIGHT, Theme
+from app.viewers.detail import Detail
+from app.viewers.overlay import Overlay
+
+vispy.use("pyside6")
+
+from vispy import scene  # noqa: E402 - the backend must be chosen first
+from vispy.gloo import gl  # noqa: E402
+
+START = {"azimuth": 30.0, "elevation": 25.0, "roll": 0.0}
+ALONG_Z = {"azimuth": 0.0, "elevation": 90.0, "roll": 0.0}
+
+
+class OrthographicTurntable(scene.TurntableCamera):
+    """A turntable without perspective, so that one scale bar holds for the whole picture."""
+
+    def __init__(self) -> None:
+        super().__init__(fov=0.0, **START)
+
+    def viewbox_mouse_event(self, event: Any) -> None:
+        """Pass over vispy's shift + right drag, which would bring perspective back."""
+        super().viewbox_mouse_event(event)
+        if self.fov != 0.0:
+            self.fov = 0.0
+
+
+class SceneWidget(QWidget):
+    """A canvas with camera and overlay; subclasses put visuals into ``view.scene``."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.theme = LIGHT
+        self.detail = Detail()
+        self.touched = False
+        self.radius_A = 1.0
+        self._began = 0.0
+        self.canvas = scene.SceneCanvas(keys=None, show=False, bgcolor=self.theme.canvas)
+        self.view = self.canvas.central_widget.add_view()
+        self.view.camera = OrthographicTurntable()
+        self.canvas.native.setParent(self)
+        self.overlay = Overlay(self)
+        layout = QStackedLayout(self)
+        layout.setStackingMode(QStackedLayout.StackingMode.StackAll)
+        layout.addWidget(self.canvas.native)
+        layout.addWidget(self.overlay)
+        layout.setCurrentWidget(self.overlay)
+        self.canvas.events.draw.connect(self._before_draw, position="first")
+        self.canvas.events.draw.connect(self._after_draw, position="last")
+        for emitter in (self.canvas.events.mouse_press, self.canvas.events.mouse_wheel):
+            emitter.connect(self._touch)
+        self._settle = QTimer(self)
+        self._settle.setSingleShot(True)
+        self._settle.setInterval(0)
+        self._settle.timeout.connect(self._update_scale)
+        self.view.camera.events.transform_change.connect(lambda _e: self._settle.start())
+        self.canvas.native.installEventFilter(self)
+        self.setMinimumSize(240, 200)
+
+    @property
+    def camera(self) -> OrthographicTurntable:
+        """The camera."""
+        return self.view.camera
+
+    def drawn(self) -> int:
+        """How many points the last frame held; subclasses know."""
+        return 0
+
+    def set_theme(self, theme: Theme) -> None:
+        """Use a theme's background and text colours."""
+        self.theme = theme
+        self.canvas.bgcolor = theme.canvas
+        self.overlay.set_theme(theme)
+
+    def fit(self, points_A: NDArray[np.floating]) -> None:
+        """Aim the camera at points (n, 3), keeping its direction."""
+        if not len(points_A):
+            return
+        centre = np.median(points_A, 0)
+        self.radius_A = max(1.0, float(np.percentile(np.linalg.norm(points_A - centre, axis=1), 99)))
+        self.camera.depth_value = 40 * self.radius_A
+        self.camera.center = tuple(float(c) for c in centre)
+        self.camera.scale_factor = 2.35 * self.radius_A
+
+    def look(self, direction: dict[str, float]) -> None:
+        """Turn the camera."""
+        for name, value in direction.items():
+            setattr(self.camera, name, value)
+
+    def screenshot(self) -> QImage:
+        """The present picture with its scale bar."""
+        pixels = np.ascontiguousarray(self.canvas.render(alpha=False))
+        height, width = pixels.shape[:2]
+        image = QImage(pixels.data, width, height, 3 * width, QImage.Format.Format_RGB888).copy()
+        ratio = width / max(1, self.width())
+        image.setDevicePixelRatio(ratio)
+        painter = QPainter(image)
+        self.overlay.draw(painter, width / ratio, height / ratio)
+        painter.end()
+        return image
+
+    def release(self) -> None:
+        """Give the canvas back; the widget shows nothing afterwards."""
+        self._settle.stop()
+        self.canvas.native.removeEventFilter(self)
+        self.canvas.close()
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        """Keep the scale bar right when the canvas changes its size."""
+        if event.type() == QEvent.Type.Resize:
+            self._settle.start()
+        return False
+
+    def _update_scale(self) -> None:
+        shortest = min(self.canvas.native.width(), self.canvas.native.height())
+        if shortest > 0 and self.drawn():
+            self.overlay.change(A_per_pixel=float(self.camera.scale_factor) / shortest)
+
+    def _touch(self, _event: Any) -> None:
+        self.touched = True
+
+    def _before_draw(self, _event: Any) -> None:
+        if self.detail.software is None:
+            self.detail.found(str(gl.glGetParameter(gl.GL_RENDERER)))
+        self._began = time.perf_counter()
+
+    def _after_draw(self, _event: Any) -> None:
+        if self.detail.software:
+            gl.glFinish()  # the rasteriser is lazy: without this the time would be spent unseen, later
+        self.detail.drew(self.drawn(), (time.perf_counter() - self._began) * 1e3)
