@@ -206,41 +206,41 @@ def serve() -> int:
     while line := requests.readline():
         request = json.loads(line)
         if "warm" in request:
-            _import_heavy()
+            _warm_up()
             continue
         folder = Path(request["run"])
         _print_to(folder / "log.txt")
         stop.busy = True
-        told = _carry_out(folder, stop)
+        fit = _carry_out(folder, stop)
         stop.busy = False
-        if stop.asked or not told:
-            return 0 if told else 3
+        if stop.asked or not fit:
+            return 0 if fit else 3
         _free_memory()
         _print_to(Path(os.devnull))
     return 0
 
 
 def _carry_out(folder: Path, stop: _Terminated) -> bool:
-    """Run; False if the outcome could not be told, so that this process's death has to tell it."""
+    """Run; False if this process should end: the outcome could not be told, or it is unfit for more."""
     from engine.jobs import runner
 
     try:
         run = RunDir.open(folder)
         try:
-            runner.run(run.spec(), run, cancel=lambda: stop.asked)
+            event = runner.run(run.spec(), run, cancel=lambda: stop.asked)
         except VerglasError as exc:
-            run.end_unfinished(Failed(message=str(exc)))
+            event = run.end_unfinished(Failed(message=str(exc)))
     except VerglasError as exc:
         sys.stderr.write(f"{exc}\n")
         return False
-    return True
+    return runner.fit_for_more(event)
 
 
-def _import_heavy() -> None:
+def _warm_up() -> None:
+    from engine.jobs import runner
+
     with contextlib.suppress(Exception):  # a run would report it
-        import engine.jobs.runner
-        import engine.numerics.devices
-        import engine.pipelines.dps  # noqa: F401
+        runner.warm_up()
 
 
 def _free_memory() -> None:

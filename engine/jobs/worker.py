@@ -124,12 +124,10 @@ class Worker:
             terminal = Failed(message=message)
         finally:
             # The next run may start as soon as the listener knows: the warm process must be there then.
-            if self._process is not None and not isinstance(terminal, Failed):
+            if self._process is not None:
                 (POOL.leave_alone if terminal is None else POOL.release)(self._process)
             if terminal is not None:
                 self._tell(terminal)
-            if self._process is not None and isinstance(terminal, Failed):
-                self._process.end()  # what went wrong may have left something behind
             with _workers_lock:
                 _workers.discard(self)
 

@@ -1,0 +1,56 @@
+"""For all tests: run-time checks of shapes and types, and a display for the window."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+
+import pytest
+from jaxtyping import install_import_hook
+
+# Before the engine is imported: beartype checks every annotated call, shapes included.
+assert not any(name == "engine" or name.startswith("engine.") for name in sys.modules)
+install_import_hook("engine", "beartype.beartype")
+
+os.environ.setdefault("LIBGL_ALWAYS_SOFTWARE", "1")  # the same pixels on every machine
+os.environ.setdefault("PYTEST_QT_API", "pyside6")
+
+_xvfb: subprocess.Popen[bytes] | None = None
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Start a virtual display where there is none; without Xvfb, Qt draws off screen."""
+    global _xvfb
+    os.environ.pop("WAYLAND_DISPLAY", None)  # a test's windows are nobody's business
+    if sys.platform != "linux" or os.environ.get("VERGLAS_TEST_DISPLAY") == "keep":
+        return
+    xvfb = shutil.which("Xvfb")
+    if xvfb is None:
+        os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
+        return
+    read, write = os.pipe()
+    _xvfb = subprocess.Popen(
+        [xvfb, "-displayfd", str(write), "-screen", "0", "1600x1200x24", "-nolisten", "tcp"],
+        pass_fds=(write,),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    os.close(write)
+    with os.fdopen(read) as pipe:
+        number = pipe.readline().strip()
+    if number:
+        os.environ["DISPLAY"] = f":{number}"
+        os.environ["QT_QPA_PLATFORM"] = "xcb"
+    else:
+        os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """End the virtual display."""
+    global _xvfb
+    if _xvfb is not None:
+        _xvfb.terminate()
+        _xvfb.wait(10)
+        _xvfb = None
