@@ -45,7 +45,8 @@ def choose_contrast(
     if difference > 0:
         return (
             1.0,
-            f"Contrast: the centre is brighter than the border ( {difference:.2g} σ), so particles are white.",
+            f"Contrast: the centre is brighter than the border (by {difference:.2g} σ), "
+            "so particles are white.",
         )
     return -1.0, (
         f"Contrast: the centre is darker than the border (by {-difference:.2g} σ), "

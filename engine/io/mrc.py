@@ -18,8 +18,8 @@ from engine import conventions
 from engine.errors import InputError
 from engine.io.atomic import atomic_path
 from engine.io.contrast import choose_contrast
-from engine.io.limits import PIXEL_SIZE_RANGE_A
 from engine.io.mrc_header import HEADER_BYTES, MrcHeader, kind_of, parse_header
+from engine.io.pixel_size import PixelSizeError, check_given
 from engine.io.streams import fill, is_gzipped, open_bytes
 from engine.types import ImageStack, Volume
 
@@ -62,7 +62,7 @@ def read_volume(path: str | Path, *, voxel_size_A: float | None = None) -> Volum
         that are not finite; or if its voxel size is impossible and none was given.
     """
     path = Path(path)
-    _check_given(voxel_size_A, path)
+    check_given(voxel_size_A, path)
     header = read_header(path)
     if header.ispg == conventions.ISPG_VOLUME_STACK and 0 < header.sections_per_volume < header.shape[0]:
         raise InputError("The file holds several maps.", "Save them one by one.", path)
@@ -121,7 +121,7 @@ def read_images(
         As :func:`read_volume`.
     """
     path = Path(path)
-    _check_given(pixel_size_A, path)
+    check_given(pixel_size_A, path)
     if contrast not in ("auto", "white", "black"):
         raise InputError(f"Unknown contrast {contrast!r}.", "Use auto, white or black.", path)
     header = read_header(path)
@@ -205,16 +205,6 @@ def _write(
         mrc.update_header_stats()
 
 
-def _check_given(size_A: float | None, path: Path) -> None:
-    low, high = PIXEL_SIZE_RANGE_A
-    if size_A is not None and not low <= size_A <= high:
-        raise InputError(
-            f"A pixel size of {size_A:g} Å can't be right.",
-            f"Give a value between {low} and {high:g} Å.",
-            path,
-        )
-
-
 def _spacing(
     header: MrcHeader, given_A: float | None, notes: list[str], path: Path, what: str
 ) -> tuple[float, float, float]:
@@ -227,7 +217,7 @@ def _spacing(
             notes.append(f"The {what} of {given_A:g} Å was given; the header doesn't say.")
         return (given_A, given_A, given_A)
     if header.spacing_problem:
-        raise InputError(header.spacing_problem, f"Give the {what}.", path)
+        raise PixelSizeError(header.spacing_problem, f"Give the {what}.", path)
     if not stated[0]:
         notes.append(f"The header does not say the {what}: give it.")
         return stated

@@ -86,11 +86,16 @@ def _plausible(h: np.void) -> bool:
     )
 
 
+def _believable_without_stamp(h: np.void) -> bool:
+    return _plausible(h) and int(h["nx"]) * int(h["ny"]) * int(h["nz"]) <= MAX_VOXELS
+
+
 def looks_like_mrc(block: bytes) -> bool:
     """Whether the first 1024 bytes are an MRC header, by the MAP stamp or by their values."""
-    if len(block) < HEADER_BYTES:
+    # Text can hold the letters MAP in the right place, but never a zero byte.
+    if len(block) < HEADER_BYTES or b"\x00" not in block:
         return False
-    return block[208:211] == b"MAP" or any(_plausible(_unpack(block, order)) for order in "<>")
+    return block[208:211] == b"MAP" or any(_believable_without_stamp(_unpack(block, order)) for order in "<>")
 
 
 def parse_header(block: bytes, path: Path) -> MrcHeader:

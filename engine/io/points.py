@@ -101,7 +101,7 @@ def write_points(path: str | Path, cloud: PointCloud) -> None:
 
 def looks_like_points(text: str) -> bool:
     """Whether the first line with content is a row of numbers, or a header of coordinates."""
-    for line in text.splitlines():
+    for line in io.StringIO(text):
         fields = _split(line, _separator(line))
         if not fields:
             continue
@@ -133,7 +133,7 @@ def _read_csv(text: str, path: Path) -> tuple[NDArray[np.float64], NDArray[np.fl
     names: list[str] | None = None
     rows: list[list[float]] = []
     width = 0
-    for number, line in enumerate(text.splitlines(), 1):
+    for number, line in enumerate(io.StringIO(text), 1):
         if not width:
             separator = _separator(line.partition("#")[0])
         fields = _split(line, separator)

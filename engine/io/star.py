@@ -7,6 +7,7 @@ table holds the pixel size and shifts are in Å. Angles and shifts become Vergla
 
 from __future__ import annotations
 
+import re
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -20,18 +21,20 @@ from engine import conventions
 from engine.errors import InputError
 from engine.io.atomic import atomic_path
 from engine.io.limits import PIXEL_SIZE_RANGE_A
+from engine.io.pixel_size import PixelSizeError, check_given
 from engine.io.streams import check_file, is_gzipped, read_text
 from engine.types import Poses
 
 _ANGLES = ("rlnAngleRot", "rlnAngleTilt", "rlnAnglePsi")
 _SAVE_AGAIN = "Export the poses anew, or repair the file."
 _MAX_SHIFT_A = 1e5
+_BLOCK = re.compile(r"^\s*data_", re.MULTILINE)
+_RELION_COLUMN = re.compile(r"^\s*_rln", re.MULTILINE)
 
 
 def looks_like_star(text: str) -> bool:
     """Whether the text is a STAR file of RELION's kind."""
-    lines = [line.strip() for line in text.splitlines()]
-    return any(line.startswith("data_") for line in lines) and any(line.startswith("_rln") for line in lines)
+    return bool(_BLOCK.search(text)) and bool(_RELION_COLUMN.search(text))
 
 
 def read_poses(path: str | Path, *, pixel_size_A: float | None = None) -> Poses:
@@ -54,13 +57,7 @@ def read_poses(path: str | Path, *, pixel_size_A: float | None = None) -> Poses:
         sizes, or gives shifts in pixels of unknown size.
     """
     path = check_file(path)
-    low, high = PIXEL_SIZE_RANGE_A
-    if pixel_size_A is not None and not low <= pixel_size_A <= high:
-        raise InputError(
-            f"A pixel size of {pixel_size_A:g} Å can't be right.",
-            f"Give a value between {low} and {high:g} Å.",
-            path,
-        )
+    check_given(pixel_size_A, path)
     tables = _read_tables(path)
     name, table = _pose_table(tables, path)
     notes: list[str] = []
@@ -257,7 +254,7 @@ def _shifts(
     elif {"rlnOriginX", "rlnOriginY"} <= set(table.columns):
         origin = np.stack([_numbers(table, f"rlnOrigin{axis}", path) for axis in "XY"], axis=1)
         if origin.any() and not np.isfinite(sizes).all():
-            raise InputError("The shifts are in pixels of unknown size.", "Give the pixel size.", path)
+            raise PixelSizeError("The shifts are in pixels of unknown size.", "Give the pixel size.", path)
         if origin.any():
             origin = origin * sizes[:, None]
             notes.append(f"The shifts were in pixels of {sizes[0]:.4g} Å.")

@@ -38,7 +38,11 @@ _SIGNATURES: tuple[tuple[bytes, str, str], ...] = (
     (b"PK\x03\x04", "a zip or npz archive", "Unpack it first, or open it as points or as an ensemble."),
     (b"\x89HDF\r\n\x1a\n", "an HDF5 file (EMAN2 or Imaris)", _EMAN_ADVICE),
     (b"\x95CSDAT", "a compressed cryoSPARC dataset", _CRYOSPARC_ADVICE),
-    (b"\x93NUMPY", "a NumPy array or a cryoSPARC dataset", "Save points as npz; " + _CRYOSPARC_ADVICE),
+    (
+        b"\x93NUMPY",
+        "a NumPy array or a cryoSPARC dataset",
+        "Save an array of points as npz. A .cs file: c" + _CRYOSPARC_ADVICE[1:],
+    ),
     (b"\x80\x02", "a pickled Python object", _PICKLE_ADVICE),
     (b"\x80\x03", "a pickled Python object", _PICKLE_ADVICE),
     (b"\x80\x04", "a pickled Python object", _PICKLE_ADVICE),
@@ -200,8 +204,26 @@ def refuse_foreign(start: bytes, path: Path) -> None:
     for signature, what, advice in _SIGNATURES:
         if start.startswith(signature):
             raise InputError(f"This is {what}, which Verglas doesn't read.", advice, path)
+    if _is_spider(start):
+        raise InputError(
+            "This is a SPIDER image, which Verglas doesn't read.",
+            "Convert it to MRC, for example with `cp to mrc` of SPIDER or e2proc2d.py of EMAN2.",
+            path,
+        )
     if start[:2] in (b"\xff\xfe", b"\xfe\xff"):
         raise InputError("The text is stored as UTF-16.", "Save it as UTF-8 (plain text).", path)
+
+
+def _is_spider(start: bytes) -> bool:
+    """SPIDER headers are floats: the record length is four bytes per column, the header whole records."""
+    if len(start) < 92:
+        return False
+    for order in "<>":
+        words = np.frombuffer(start, f"{order}f4", 23)
+        columns, records, header_bytes, record_bytes = words[11], words[12], words[21], words[22]
+        if columns >= 1 and record_bytes == 4 * columns and header_bytes == records * record_bytes:
+            return True
+    return False
 
 
 def stem(path: Path) -> str:

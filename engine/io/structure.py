@@ -7,6 +7,7 @@ notes say which was decided and why.
 
 from __future__ import annotations
 
+import io
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -132,7 +133,7 @@ def _entry_name(name: str) -> str:
 
 def _check_coordinate_columns(text: str, path: Path) -> None:
     """Refuse what gemmi would silently read as 0: words, stars and blanks in the coordinate columns."""
-    for number, line in enumerate(text.splitlines(), 1):
+    for number, line in enumerate(io.StringIO(text), 1):
         if not line.startswith(("ATOM  ", "HETATM")):
             continue
         try:

@@ -1,0 +1,281 @@
+"""What is this file? Recognised by content, described in a few lines, cheaply.
+
+The window shows the answer as soon as a file is dropped; the command line prints it. Suffixes only
+break ties: a stack of images and a map can be the same bytes.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from engine.errors import InputError, SpecError
+from engine.io.ensemble import read_ensemble
+from engine.io.mrc import read_header
+from engine.io.mrc_header import HEADER_BYTES, MrcHeader, kind_of, looks_like_mrc
+from engine.io.pixel_size import PixelSizeError, check_given
+from engine.io.points import looks_like_points, npz_shapes, read_points
+from engine.io.star import looks_like_star, read_poses
+from engine.io.streams import check_file, head, is_gzipped, read_text, refuse_foreign
+from engine.io.structure import looks_like_structure, read_structure
+
+Kind = Literal[
+    "structure", "volume", "images", "poses", "points2d", "points3d", "clouds", "prior", "spec", "ensemble"
+]
+_SPEC_KIND = re.compile(r"^\s*[\"']?kind[\"']?\s*[=:]\s*[\"'](dps|train_prior)[\"']", re.MULTILINE)
+_MAX_SAFETENSORS_HEADER = 100 << 20
+
+
+@dataclass(frozen=True)
+class FileSummary:
+    """What a file is, for people.
+
+    Attributes
+    ----------
+    path : the file.
+    kind : what it can be used as.
+    title : one short phrase, e.g. ``Density map``.
+    lines : facts (sizes with units), one each.
+    notes : what was assumed or dropped, one sentence each.
+    needs_pixel_size : whether the file can't be used until its pixel or voxel size is given.
+    """
+
+    path: Path
+    kind: Kind
+    title: str
+    lines: tuple[str, ...]
+    notes: tuple[str, ...] = ()
+    needs_pixel_size: bool = False
+
+
+def summarise(path: str | Path, *, pixel_size_A: float | None = None) -> FileSummary:
+    """Recognise and describe a file.
+
+    Parameters
+    ----------
+    path : any file that Verglas reads.
+    pixel_size_A : replaces what the file says.
+
+    Returns
+    -------
+    FileSummary
+        Maps and stacks are described from their headers alone; a full read can still find damaged
+        or constant data.
+
+    Raises
+    ------
+    InputError
+        If the file can't be read, is damaged, or is nothing that Verglas reads.
+    """
+    path = check_file(path)
+    check_given(pixel_size_A, path)
+    start = head(path, 4096)
+    if looks_like_mrc(start[:HEADER_BYTES]):
+        return _mrc(path, pixel_size_A)
+    if start.startswith(b"PK\x03\x04"):
+        return _archive(path)
+    if len(start) > 9 and start[8:9] == b"{" and struct.unpack("<Q", start[:8])[0] < _MAX_SAFETENSORS_HEADER:
+        return _prior(path)
+    refuse_foreign(start, path)
+    if b"\x00" in start:
+        raise InputError(
+            "This is a binary file of a kind that Verglas doesn't know.",
+            "Verglas reads PDB, mmCIF, MRC, MAP, CCP4, MRCS, STAR, CSV, npz and its own files.",
+            path,
+        )
+    return _text(path, pixel_size_A)
+
+
+def _mrc(path: Path, given_A: float | None) -> FileSummary:
+    header = read_header(path)
+    _check_length(path, header)
+    kind, why = kind_of(header, path)
+    spacing = (given_A,) * 3 if given_A is not None else header.spacing_A
+    counts = tuple(header.shape[2 - header.axes.index(a)] for a in range(3))
+    notes = list(header.notes)
+    if header.spacing_problem and given_A is None:
+        notes.append(header.spacing_problem)
+    if given_A is None and header.spacing_A == (1.0, 1.0, 1.0):
+        notes.append("Exactly 1 Å is what many programs write when they don't know the pixel size: check it.")
+    known = bool(spacing[0])
+    values = {
+        "i1": "8-bit",
+        "u1": "8-bit",
+        "i2": "16-bit",
+        "u2": "16-bit",
+        "f2": "16-bit float",
+        "f4": "32-bit float",
+    }
+    stored = f"Stored as {values.get(header.dtype.str[1:], header.dtype.name)} values"
+    if kind == "images":
+        count = "1 image" if counts[2] == 1 else f"{counts[2]:,} images"
+        size = (
+            f"Pixel size {spacing[0]:.4g} Å, box {spacing[0] * counts[0]:.4g} Å"
+            if known
+            else "Pixel size unknown"
+        )
+        lines = (f"{count} of {counts[0]} × {counts[1]} pixels", size, stored)
+        if counts[0] == counts[1] == counts[2] or header.ispg == 1:
+            notes.append(f"Taken for images because {why}.")
+        return FileSummary(path, "images", "Image stack", lines, tuple(notes), not known)
+    if header.ispg != 1:
+        notes.append(f"The header calls itself a stack (ISPG {header.ispg}); taken for a map because {why}.")
+    box = " × ".join(f"{s * n:.4g}" for s, n in zip(spacing, counts, strict=True))
+    cubic = known and max(spacing) - min(spacing) < 1e-3 * max(spacing)
+    shown = f"{spacing[0]:.4g}" if cubic else " × ".join(f"{s:.4g}" for s in spacing)
+    size = f"Voxel size {shown} Å, box {box} Å" if known else "Voxel size unknown"
+    return FileSummary(
+        path,
+        "volume",
+        "Density map",
+        (" × ".join(map(str, counts)) + " voxels", size, stored),
+        tuple(notes),
+        not known,
+    )
+
+
+def _check_length(path: Path, header: MrcHeader) -> None:
+    """A plain file that is shorter than its header says is refused before anyone waits for it."""
+    present = path.stat().st_size - HEADER_BYTES
+    if not is_gzipped(path) and present < header.data_bytes:
+        raise InputError(
+            f"The file ends early: {max(present, 0):,} of {header.data_bytes:,} bytes of data are there.",
+            "Copy or download it again.",
+            path,
+        )
+
+
+def _archive(path: Path) -> FileSummary:
+    shapes = npz_shapes(path)
+    if "points_A" in shapes and "format" in shapes:
+        ensemble = read_ensemble(path)
+        count, points, _ = ensemble.points_A.shape
+        how = "posterior samples" if ensemble.kind == "posterior" else "optima"
+        lines = (f"{count} {how} of {points:,} points", f"Scale {ensemble.frame.scale_A:.4g} Å")
+        return FileSummary(path, "ensemble", "Reconstruction", lines)
+    shape = shapes.get("points", ((), ""))[0]
+    if len(shape) == 3 and shape[2] == 3:
+        title = "Point clouds for training or measuring"
+        return FileSummary(path, "clouds", title, (f"{shape[0]:,} clouds of {shape[1]:,} points",))
+    return _points(path)
+
+
+def _points(path: Path) -> FileSummary:
+    cloud = read_points(path)
+    count, dimensions = cloud.points_A.shape
+    extent = " × ".join(f"{e:.4g}" for e in np.ptp(cloud.points_A, axis=0))
+    lines = [
+        f"{count:,} points, {'weighted' if cloud.weights is not None else 'equal weights'}",
+        f"Extent {extent} Å",
+    ]
+    if dimensions == 2:
+        return FileSummary(path, "points2d", "2D points", tuple(lines), ("Coordinates are taken as Å.",))
+    return FileSummary(path, "points3d", "3D points", tuple(lines), ("Coordinates are taken as Å.",))
+
+
+def _prior(path: Path) -> FileSummary:
+    """A safetensors file, from its JSON header alone."""
+    length = struct.unpack("<Q", head(path, 8))[0]
+    try:
+        header: dict[str, Any] = json.loads(head(path, 8 + length)[8:].decode("utf-8"))
+        metadata = header.pop("__metadata__", {})
+        parameters = sum(int(np.prod(t["shape"], dtype=np.float64)) for t in header.values())
+        end = max((t["data_offsets"][1] for t in header.values()), default=0)
+        card = json.loads(metadata.get("card", "{}"))
+        architecture, points = str(card.get("architecture", "")), card.get("points")
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError) as exc:
+        raise InputError("The weights file is damaged.", "Copy or download it again.", path) from exc
+    if not isinstance(end, int) or path.stat().st_size < 8 + length + end:
+        raise InputError("The weights file ends early.", "Copy or download it again.", path)
+    lines = [f"{parameters:,} parameters"]
+    if architecture:
+        lines.append(f"Architecture: {architecture}, trained on clouds of {points} points")
+    return FileSummary(path, "prior", "Prior (trained weights)", tuple(lines))
+
+
+def _text(path: Path, pixel_size_A: float | None) -> FileSummary:
+    text = read_text(path)
+    if looks_like_star(text):
+        return _poses(path, pixel_size_A)
+    if looks_like_structure(text):
+        return _structure(path)
+    if _SPEC_KIND.search(text):
+        return _spec(path)
+    if looks_like_points(text):
+        return _points(path)
+    if re.search(r"^\s*data_", text, re.MULTILINE):
+        raise InputError(
+            "This is a STAR or CIF file without poses and without atoms.",
+            "Give the particles' STAR file of a 3D refinement, or the model's mmCIF file.",
+            path,
+        )
+    raise InputError(
+        "This text is nothing that Verglas knows.",
+        "Verglas reads PDB, mmCIF, MRC, MAP, CCP4, MRCS, STAR, CSV, npz and its own files.",
+        path,
+    )
+
+
+def _poses(path: Path, pixel_size_A: float | None) -> FileSummary:
+    needed = False
+    notes: tuple[str, ...] = ()
+    try:
+        poses = read_poses(path, pixel_size_A=pixel_size_A)
+    except PixelSizeError as exc:
+        poses = read_poses(path, pixel_size_A=1.0)
+        needed, notes = True, (exc.problem,)
+    size = (
+        f"Pixel size {poses.pixel_size_A:.4g} Å"
+        if poses.pixel_size_A and not needed
+        else "Pixel size unknown"
+    )
+    stacks = list(dict.fromkeys(f for f in poses.image_files if f))
+    lines = [f"{len(poses.rotations):,} poses", size]
+    if stacks:
+        lines.append(
+            "Images in " + ", ".join(stacks[:3]) + (f" and {len(stacks) - 3} more" if len(stacks) > 3 else "")
+        )
+    largest = float(np.linalg.norm(poses.shifts_A, axis=1).max())
+    if not needed:
+        lines.append(f"Shifts up to {largest:.3g} Å")
+        notes = poses.notes
+    return FileSummary(path, "poses", "Poses (RELION STAR)", tuple(lines), notes, needed)
+
+
+def _structure(path: Path) -> FileSummary:
+    structure = read_structure(path)
+    names = structure.chain_names
+    extent = " × ".join(f"{e:.4g}" for e in np.ptp(structure.coords_A, axis=0))
+    mass = float(structure.masses_Da.sum()) / 1000
+    lines = (
+        f"{len(structure.coords_A):,} heavy atoms, {mass:,.0f} kDa"
+        if mass >= 10
+        else f"{len(structure.coords_A):,} heavy atoms",
+        f"{len(names)} chain{'s' if len(names) > 1 else ''}: "
+        + ", ".join(names[:30])
+        + (" ..." if len(names) > 30 else ""),
+        f"Extent {extent} Å",
+    )
+    return FileSummary(path, "structure", f"Structure {structure.name}", lines, structure.notes)
+
+
+def _spec(path: Path) -> FileSummary:
+    try:
+        spec = load_spec(path)
+    except SpecError as exc:
+        raise InputError(exc.problem, exc.advice, path) from exc
+    if isinstance(spec, TrainPriorSpec):
+        lines = [f"Training of a prior on {Path(spec.clouds).name}", f"Up to {spec.hours:g} h"]
+    else:
+        count = len(spec.observations)
+        lines = [
+            f"Reconstruction from {count} observation{'' if count == 1 else 's'}",
+            f"{spec.samples} sample{'' if spec.samples == 1 else 's'} of {spec.points} points",
+        ]
+    return FileSummary(path, "spec", spec.title or "Run description", tuple(lines))
