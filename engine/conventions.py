@@ -11,6 +11,8 @@ RELION
     with right-handed active Rz, Ry. The third row of R, the viewing direction in the object's
     coordinates, is ``(sin tilt cos rot, sin tilt sin rot, cos tilt)``. ``rlnOriginX/Y`` is the
     shift that brings the particle to the centre, so the object sits at *minus* the origin.
+    In an odd box RELION's images have their origin one pixel later than everybody's, maps don't:
+    see :func:`relion_image_centre`.
 cryoSPARC
     ``alignments3D/pose`` is the rotation vector of ``R`` transposed; ``alignments3D/shift`` has
     RELION's sign, in pixels of ``alignments3D/psize_A``.
@@ -32,11 +34,16 @@ RELION made by ``tests/benchmarks/conventions.py``.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any, TypeAlias
+
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
-Array = NDArray[np.float64]
+Array: TypeAlias = NDArray[np.float64]
+# numpy's own ArrayLike leaves plain ints out when it is checked at run time.
+Numbers: TypeAlias = NDArray[Any] | Sequence[Any] | float | int | np.number[Any]
 
 ISPG_IMAGE_STACK = 0
 ISPG_VOLUME = 1
@@ -54,12 +61,26 @@ def image_centre(n: int) -> int:
     return n // 2
 
 
+def relion_image_centre(n: int) -> int:
+    """Index where RELION puts the origin of an *image* of ``n`` pixels: ``n - n // 2``.
+
+    Even boxes: the same as :func:`image_centre`. Odd boxes: one pixel more, in x and in y.
+    RELION turns its maps in boxes padded to an even size, where nothing is lost, but brings the
+    finished image back to the centre by moving every pixel by ``-(n // 2)`` cyclically
+    (``CenterFFT(img, false)``, numpy's ``ifftshift``), which sends index 0 to ``n - n // 2``. For
+    odd n the way back would be ``fftshift``. Projections of ``relion_project`` therefore appear at
+    ``shifts_A = (1 pixel, 1 pixel)`` in an odd box although their rlnOriginX/Y is 0.
+    ``relion_refine`` accepts even boxes only, so nothing but synthetic images shows it.
+    """
+    return n - n // 2
+
+
 def centred_coordinates(n: int, spacing: float = 1.0) -> Array:
     """Coordinates (n,) of the pixels along one axis, zero at :func:`image_centre`."""
     return np.asarray((np.arange(n) - image_centre(n)) * float(spacing), np.float64)
 
 
-def volume_origin_A(shape: tuple[int, int, int], voxel_size_A: ArrayLike) -> tuple[float, float, float]:
+def volume_origin_A(shape: tuple[int, int, int], voxel_size_A: Numbers) -> tuple[float, float, float]:
     """Origin that puts the object's (0, 0, 0) on the box's centre voxel.
 
     Parameters
@@ -77,7 +98,7 @@ def volume_origin_A(shape: tuple[int, int, int], voxel_size_A: ArrayLike) -> tup
     return float(x), float(y), float(z)
 
 
-def relion_to_rotation(rot: ArrayLike, tilt: ArrayLike, psi: ArrayLike) -> Array:
+def relion_to_rotation(rot: Numbers, tilt: Numbers, psi: Numbers) -> Array:
     """RELION Euler angles to rotation matrices.
 
     Parameters
@@ -100,7 +121,7 @@ def relion_to_rotation(rot: ArrayLike, tilt: ArrayLike, psi: ArrayLike) -> Array
     return np.stack([np.stack(row, axis=-1) for row in rows], axis=-2)
 
 
-def rotation_to_relion(rotations: ArrayLike) -> Array:
+def rotation_to_relion(rotations: Numbers) -> Array:
     """Rotation matrices to RELION Euler angles.
 
     Where the tilt is 0° or 180° only the sum or difference of rot and psi is defined; rot is then
@@ -128,32 +149,32 @@ def rotation_to_relion(rotations: ArrayLike) -> Array:
     return np.asarray(np.where(degrees <= -180.0, degrees + 360.0, degrees) + 0.0)
 
 
-def cryosparc_to_rotation(pose: ArrayLike) -> Array:
+def cryosparc_to_rotation(pose: Numbers) -> Array:
     """``alignments3D/pose`` rotation vectors (..., 3), radians, to matrices (..., 3, 3)."""
     vectors = np.asarray(pose, float)
     matrices: Array = Rotation.from_rotvec(-vectors.reshape(-1, 3)).as_matrix()
     return matrices.reshape(*vectors.shape[:-1], 3, 3)
 
 
-def rotation_to_cryosparc(rotations: ArrayLike) -> Array:
+def rotation_to_cryosparc(rotations: Numbers) -> Array:
     """Matrices (..., 3, 3) to ``alignments3D/pose`` rotation vectors (..., 3), radians."""
     matrices = np.asarray(rotations, float)
     vectors: Array = Rotation.from_matrix(matrices.reshape(-1, 3, 3)).as_rotvec()
     return -vectors.reshape(*matrices.shape[:-2], 3)
 
 
-def eman_to_rotation(az: ArrayLike, alt: ArrayLike, phi: ArrayLike) -> Array:
+def eman_to_rotation(az: Numbers, alt: Numbers, phi: Numbers) -> Array:
     """EMAN2 ``az, alt, phi`` in degrees to matrices (..., 3, 3)."""
     return relion_to_rotation(np.asarray(az, float) - 90.0, alt, np.asarray(phi, float) + 90.0)
 
 
-def rotation_to_eman(rotations: ArrayLike) -> Array:
+def rotation_to_eman(rotations: Numbers) -> Array:
     """Matrices (..., 3, 3) to EMAN2 ``az, alt, phi`` (..., 3) in degrees, az and phi in [0, 360)."""
     rot, tilt, psi = np.moveaxis(rotation_to_relion(rotations), -1, 0)
     return np.stack([(rot + 90.0) % 360.0, tilt, (psi - 90.0) % 360.0], axis=-1)
 
 
-def relion_origin_to_shift_A(origin: ArrayLike, unit_A: float = 1.0) -> Array:
+def relion_origin_to_shift_A(origin: Numbers, unit_A: float = 1.0) -> Array:
     """``rlnOriginX/Y`` to :attr:`engine.types.Poses.shifts_A`.
 
     Parameters
@@ -170,13 +191,13 @@ def relion_origin_to_shift_A(origin: ArrayLike, unit_A: float = 1.0) -> Array:
     return -np.asarray(origin, float) * float(unit_A) + 0.0
 
 
-def shift_A_to_relion_origin(shifts_A: ArrayLike, unit_A: float = 1.0) -> Array:
+def shift_A_to_relion_origin(shifts_A: Numbers, unit_A: float = 1.0) -> Array:
     """Inverse of :func:`relion_origin_to_shift_A`."""
     return -np.asarray(shifts_A, float) / float(unit_A) + 0.0
 
 
 def mrc_origin_A(
-    nstart: ArrayLike, origin: ArrayLike, voxel_size_A: ArrayLike
+    nstart: Numbers, origin: Numbers, voxel_size_A: Numbers
 ) -> tuple[tuple[float, float, float], str]:
     """Where voxel [0, 0, 0] of an MRC map lies.
 

@@ -114,6 +114,14 @@ def test_the_centre_is_where_fftshift_puts_zero(n: int, centre: int) -> None:
     assert c.centred_coordinates(n, 2.0)[centre] == 0.0
 
 
+@pytest.mark.parametrize(("n", "excess"), [(64, 0), (65, 1), (4, 0), (5, 1)])
+def test_relion_puts_the_origin_of_odd_images_one_pixel_later(n: int, excess: int) -> None:
+    origin_first = np.zeros(n)
+    origin_first[0] = 1.0
+    assert c.relion_image_centre(n) == int(np.fft.ifftshift(origin_first).argmax())
+    assert c.relion_image_centre(n) - c.image_centre(n) == excess
+
+
 def test_volume_origin_centres_the_box() -> None:
     assert c.volume_origin_A((4, 5, 6), (1.0, 2.0, 3.0)) == (-3.0, -4.0, -6.0)
 

@@ -22,7 +22,7 @@ def test_mass_and_centroid(shape: tuple[int, int, int]) -> None:
         voxel_size_A=1.7,
         shape=shape,
         origin_A=volume_origin_A(shape, 1.7),
-        resolution_A=9,
+        resolution_A=9.0,
         weights=weights,
     )
     assert volume.shape == shape
@@ -54,15 +54,15 @@ def test_projection_of_the_volume_is_the_image(box: int) -> None:
         voxel_size_A=2.0,
         shape=(60, box, box),
         origin_A=volume_origin_A((60, box, box), 2.0),
-        resolution_A=8,
+        resolution_A=8.0,
     )
-    image = splat_image(points[:, :2], pixel_size_A=2.0, box=box, resolution_A=8)
+    image = splat_image(points[:, :2], pixel_size_A=2.0, box=box, resolution_A=8.0)
     np.testing.assert_allclose(volume.sum(0), image, atol=image.max() * 1e-5)
 
 
 def test_image_origin_is_the_centre_pixel_and_axes_are_yx() -> None:
     for box in (20, 21):
-        image = splat_image(np.array([[6.0, -4.0]]), pixel_size_A=2.0, box=box, resolution_A=6)
+        image = splat_image(np.array([[6.0, -4.0]]), pixel_size_A=2.0, box=box, resolution_A=6.0)
         assert np.unravel_index(image.argmax(), image.shape) == (box // 2 - 2, box // 2 + 3)
 
 
@@ -70,19 +70,19 @@ def test_mass_is_exact_even_below_the_voxel_size() -> None:
     """Sampling alone would be wrong by tens of per cent here; far points don't fold back."""
     points = np.random.default_rng(3).uniform(-5, 5, (50, 3))
     volume = splat_volume(
-        points, voxel_size_A=2, shape=(15, 15, 15), origin_A=(-14, -14, -14), resolution_A=0.5
+        points, voxel_size_A=2.0, shape=(15, 15, 15), origin_A=(-14.0, -14.0, -14.0), resolution_A=0.5
     )
     assert volume.sum(dtype=float) == pytest.approx(1.0, rel=1e-5)
     far = splat_volume(
-        points + 500, voxel_size_A=2, shape=(15, 15, 15), origin_A=(-14, -14, -14), resolution_A=4
+        points + 500, voxel_size_A=2.0, shape=(15, 15, 15), origin_A=(-14.0, -14.0, -14.0), resolution_A=4.0
     )
     assert not far.any()
     half = splat_volume(
         np.array([[-14.0 - 1.0, 0, 0]]),
-        voxel_size_A=2,
+        voxel_size_A=2.0,
         shape=(15, 15, 15),
-        origin_A=(-14, -14, -14),
-        resolution_A=20,
+        origin_A=(-14.0, -14.0, -14.0),
+        resolution_A=20.0,
     )
     assert half.sum(dtype=float) == pytest.approx(0.5, abs=0.01)
 
@@ -102,9 +102,9 @@ def test_order_of_points_and_linearity() -> None:
 
 def test_no_points_give_an_empty_map() -> None:
     assert not splat_volume(
-        np.zeros((0, 3)), voxel_size_A=1, shape=(4, 4, 4), origin_A=(0, 0, 0), resolution_A=4
+        np.zeros((0, 3)), voxel_size_A=1.0, shape=(4, 4, 4), origin_A=(0.0, 0.0, 0.0), resolution_A=4.0
     ).any()
-    assert not splat_image(np.zeros((0, 2)), pixel_size_A=1, box=4, resolution_A=4).any()
+    assert not splat_image(np.zeros((0, 2)), pixel_size_A=1.0, box=4, resolution_A=4.0).any()
 
 
 @pytest.mark.parametrize(
@@ -125,7 +125,7 @@ def test_nonsense_is_refused(
             points,
             voxel_size_A=spacing,
             shape=(4, 4, 4),
-            origin_A=(0, 0, 0),
+            origin_A=(0.0, 0.0, 0.0),
             resolution_A=resolution,
             weights=weights,
         )
