@@ -24,6 +24,8 @@ from engine.io.points import looks_like_points, npz_shapes, read_points
 from engine.io.star import looks_like_star, read_poses
 from engine.io.streams import check_file, head, is_gzipped, read_text, refuse_foreign
 from engine.io.structure import looks_like_structure, read_structure
+from engine.specs.codec import load_spec
+from engine.specs.job import TrainPriorSpec
 
 Kind = Literal[
     "structure", "volume", "images", "poses", "points2d", "points3d", "clouds", "prior", "spec", "ensemble"
