@@ -10,9 +10,11 @@ import sys
 import pytest
 from jaxtyping import install_import_hook
 
+import tests.typechecking  # noqa: F401 - found by its name below
+
 # Before the engine is imported: beartype checks every annotated call, shapes included.
 assert not any(name == "engine" or name.startswith("engine.") for name in sys.modules)
-install_import_hook("engine", "beartype.beartype")
+install_import_hook("engine", "tests.typechecking.checked")
 
 os.environ.setdefault("LIBGL_ALWAYS_SOFTWARE", "1")  # the same pixels on every machine
 os.environ.setdefault("PYTEST_QT_API", "pyside6")

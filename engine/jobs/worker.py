@@ -154,8 +154,9 @@ class Worker:
                 if isinstance(event, TERMINAL):
                     return event
                 self._tell(event)
-            if not lives:
-                return self._died()
+            ended = None if lives else self._died()
+            if ended is not None:
+                return ended
             self._wake.wait(POLL_S)
         return None
 
@@ -163,7 +164,8 @@ class Worker:
         """Whether a living process computes the run or is about to."""
         return (self._process is not None and self._process.alive) or self.run_dir.running
 
-    def _died(self) -> Event:
+    def _died(self) -> Event | None:
+        """Record that the process is gone; None while another watcher is doing just that."""
         event: Cancelled | Failed
         if self._forced:
             event = Cancelled(seconds=time.monotonic() - self._began)
@@ -176,8 +178,10 @@ class Worker:
         try:
             return self.run_dir.end_unfinished(event)
         except (VerglasError, OSError) as exc:
+            if self.run_dir.running:
+                return None
             _log.warning("the run's end can't be recorded: %s", exc)
-            return event
+            return self.run_dir.outcome() or event
 
     def _tell(self, event: Event) -> None:
         try:

@@ -15,7 +15,9 @@ from engine.jobs.event_log import EventWriter, follow, terminal_event
 
 
 @given(cuts=st.lists(st.integers(0, 400), max_size=8), count=st.integers(0, 5))
-def test_followed_in_pieces_equals_written(cuts: list[int], count: int, tmp_path_factory: pytest.TempPathFactory):
+def test_followed_in_pieces_equals_written(
+    cuts: list[int], count: int, tmp_path_factory: pytest.TempPathFactory
+):
     file = tmp_path_factory.mktemp("log") / "events.jsonl"
     events = tuple(Notice("info", f"Ångström {i}", time=float(i)) for i in range(count))
     content = "".join(to_line(e) + "\n" for e in events).encode()
@@ -38,7 +40,9 @@ def test_half_a_line_of_a_killed_writer_spoils_nothing(tmp_path: Path):
 
 def test_foreign_lines_are_passed_over(tmp_path: Path):
     file = tmp_path / "events.jsonl"
-    file.write_text('{"type": "of the future"}\n[1, 2]\nnull\n' + to_line(Notice("info", "a", time=0.0)) + "\n")
+    file.write_text(
+        '{"type": "of the future"}\n[1, 2]\nnull\n' + to_line(Notice("info", "a", time=0.0)) + "\n"
+    )
     assert follow(file).events == (Notice("info", "a", time=0.0),)
 
 

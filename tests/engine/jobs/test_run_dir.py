@@ -59,7 +59,9 @@ def test_finished_training_goes_on_with_more_time_only(tmp_path: Path, training:
 
 
 @pytest.mark.parametrize("event", [Cancelled(seconds=1.0, time=0.0), Failed("why", time=0.0)])
-def test_an_unfinished_run_goes_on_in_its_folder(tmp_path: Path, training: Training, event: Cancelled | Failed):
+def test_an_unfinished_run_goes_on_in_its_folder(
+    tmp_path: Path, training: Training, event: Cancelled | Failed
+):
     run = RunDir.create(tmp_path / "run", training())
     (run.path / "checkpoints" / "a").write_text("kept")
     run.request_cancel()

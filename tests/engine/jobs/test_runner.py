@@ -102,7 +102,9 @@ def test_a_missing_input_fails_before_anything_is_computed(tmp_path: Path, train
     assert "none.npz: There is no such file." in event.message
 
 
-def test_a_device_that_is_not_there_fails(tmp_path: Path, training: Training, monkeypatch: pytest.MonkeyPatch):
+def test_a_device_that_is_not_there_fails(
+    tmp_path: Path, training: Training, monkeypatch: pytest.MonkeyPatch
+):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     event = _ends(RunDir.create(tmp_path / "run", training(device="cuda")))
     assert isinstance(event, Failed)
