@@ -58,6 +58,8 @@ def project(
         If an axis of the volume is shorter than 2 voxels or shapes don't fit.
     """
     size = _checked_size(tuple(volume.shape), rotations, shifts_px)
+    if not len(rotations):
+        return volume.new_zeros(0, size[1], size[2])
     affine = _sampling_affine(size, rotations.to(volume), shifts_px)
     images = []
     for part in torch.split(affine, _views_per_chunk(size, volume.element_size())):
@@ -67,7 +69,7 @@ def project(
             volume.expand(n, 1, *size), grid, "bilinear", "zeros", align_corners=True
         )
         images.append(turned[:, 0].sum(dim=1))
-    return torch.cat(images) if images else volume.new_zeros(0, size[1], size[2])
+    return torch.cat(images)
 
 
 @torch.no_grad()
@@ -101,8 +103,10 @@ def backproject(
     _checked_size(shape, rotations, shifts_px)
     if tuple(images.shape) != (len(rotations), *shape[1:]):
         raise ValueError(f"{tuple(images.shape)} images don't fit {len(rotations)} views of {shape} voxels")
-    affine = _sampling_affine(shape, rotations.to(images), shifts_px)
     volume = images.new_zeros(shape)
+    if not len(rotations):
+        return volume
+    affine = _sampling_affine(shape, rotations.to(images), shifts_px)
     step = _views_per_chunk(shape, images.element_size())
     for part, some in zip(torch.split(affine, step), torch.split(images, step), strict=True):
         n = len(part)
