@@ -57,7 +57,8 @@ def choose_contrast(
 def centre_minus_border(images: NDArray[np.float32]) -> tuple[float, float]:
     """Mean difference between centre and border in image standard deviations, and its standard error.
 
-    Images without contrast are left out. For a single image the error is that of the two means.
+    Images without contrast are left out. The error is the scatter between images, and no less than
+    what the number of pixels allows, so that a few images can't agree by chance.
     """
     step = max(1, len(images) // _MAX_EXAMINED)
     sample = images[::step].astype(np.float64)
@@ -74,7 +75,9 @@ def centre_minus_border(images: NDArray[np.float32]) -> tuple[float, float]:
     if not useful.any():
         return float("nan"), float("inf")
     difference = (inside.mean(axis=1) - outside.mean(axis=1))[useful] / spread[useful]
-    if len(difference) > 1:
-        return float(difference.mean()), float(difference.std(ddof=1) / np.sqrt(len(difference)))
+    count = len(difference)
     # Neighbouring pixels are correlated: count about one independent value per 16.
-    return float(difference[0]), float(np.sqrt(16 / centre.sum() + 16 / border.sum()))
+    error = np.sqrt((16 / centre.sum() + 16 / border.sum()) / count)
+    if count > 1:
+        error = max(error, difference.std(ddof=1) / np.sqrt(count))
+    return float(difference.mean()), float(error)

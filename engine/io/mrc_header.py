@@ -117,9 +117,9 @@ def parse_header(block: bytes, path: Path) -> MrcHeader:
             )
         raise InputError("This is not an MRC, MAP or CCP4 file.", "Check that it is the right file.", path)
     notes: list[str] = []
-    h = _choose_byte_order(block, notes)
+    h, order = _choose_byte_order(block, notes)
     shape = _shape(h, path)
-    dtype = _dtype(h, notes, path)
+    dtype = _dtype(h, order, notes, path)
     axes = _axes(h, notes)
     counts = tuple(int(shape[2 - axes.index(a)]) for a in range(3))
     spacing, problem = _spacing(h, counts, notes)
@@ -146,7 +146,7 @@ def parse_header(block: bytes, path: Path) -> MrcHeader:
     )
 
 
-def _choose_byte_order(block: bytes, notes: list[str]) -> np.void:
+def _choose_byte_order(block: bytes, notes: list[str]) -> tuple[np.void, str]:
     """The stamp decides unless the values only make sense the other way round."""
     stamped = _STAMPS.get(block[212])
     first = stamped or "<"
@@ -163,7 +163,7 @@ def _choose_byte_order(block: bytes, notes: list[str]) -> np.void:
         notes.append("The MAP stamp is missing (an old or careless writer); read as MRC anyway.")
     if order == ">":
         notes.append("The file is big-endian.")
-    return _unpack(block, order)
+    return _unpack(block, order), order
 
 
 def _shape(h: np.void, path: Path) -> tuple[int, int, int]:
@@ -180,7 +180,7 @@ def _shape(h: np.void, path: Path) -> tuple[int, int, int]:
     return sizes
 
 
-def _dtype(h: np.void, notes: list[str], path: Path) -> np.dtype[np.generic]:
+def _dtype(h: np.void, order: str, notes: list[str], path: Path) -> np.dtype[np.generic]:
     mode = int(h["mode"])
     if mode in (3, 4):
         raise InputError(
@@ -201,7 +201,7 @@ def _dtype(h: np.void, notes: list[str], path: Path) -> np.dtype[np.generic]:
             f"The header names an unknown kind of numbers (mode {mode}).", _COPY_AGAIN, path
         ) from exc
     if mode == 0:
-        stamp = int(np.frombuffer(bytes(h["extra2"])[40:44], h["nx"].dtype.newbyteorder("<"))[0])
+        stamp = int(np.frombuffer(bytes(h["extra2"])[40:44], f"{order}i4")[0])
         flags = bytes(h["extra2"])[44]
         if (stamp == _IMOD_STAMP and not flags & 1) or (
             float(h["dmin"]) >= 0 and 127 < float(h["dmax"]) <= 255
@@ -209,7 +209,6 @@ def _dtype(h: np.void, notes: list[str], path: Path) -> np.dtype[np.generic]:
             notes.append("8-bit data, taken as unsigned (0 to 255).")
             return np.dtype(np.uint8)
         notes.append("8-bit data, taken as signed (-128 to 127).")
-    order: str = h["mode"].dtype.byteorder
     real: np.dtype[np.generic] = np.dtype(dtype).newbyteorder(order)
     return real
 

@@ -13,8 +13,8 @@ import stat
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import BufferedIOBase
 from pathlib import Path
-from typing import BinaryIO, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -95,7 +95,7 @@ def _os_error(exc: OSError, path: Path) -> InputError:
 
 
 @contextmanager
-def open_bytes(path: str | Path) -> Iterator[BinaryIO]:
+def open_bytes(path: str | Path) -> Iterator[BufferedIOBase]:
     """The file's bytes, decompressed when the content (not the name) is gzip.
 
     Every failure to read inside the block becomes an :class:`InputError`.
@@ -107,7 +107,7 @@ def open_bytes(path: str | Path) -> Iterator[BinaryIO]:
             raw.seek(0)
             if compressed:
                 with gzip.GzipFile(fileobj=raw, mode="rb") as stream:
-                    yield cast(BinaryIO, stream)
+                    yield stream
             else:
                 yield raw
     except (EOFError, zlib.error, gzip.BadGzipFile) as exc:
@@ -137,7 +137,7 @@ def head(path: str | Path, count: int) -> bytes:
         return stream.read(count)
 
 
-def fill(stream: BinaryIO, target: NDArray[np.uint8]) -> int:
+def fill(stream: BufferedIOBase, target: NDArray[np.uint8]) -> int:
     """Read into ``target`` until it is full or the stream ends; returns the bytes read.
 
     The caller allocates with ``np.empty``: pages are touched only as bytes arrive, so a header that
@@ -146,7 +146,7 @@ def fill(stream: BinaryIO, target: NDArray[np.uint8]) -> int:
     view = memoryview(target)  # type: ignore[arg-type]
     done = 0
     while done < len(view):
-        got = stream.readinto(view[done : done + _CHUNK])  # type: ignore[attr-defined]
+        got = stream.readinto(view[done : done + _CHUNK])
         if not got:
             break
         done += got

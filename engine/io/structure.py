@@ -11,6 +11,7 @@ import io
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import gemmi
 import numpy as np
@@ -62,7 +63,10 @@ def read_structure(path: str | Path, *, chains: Sequence[str] = ()) -> Structure
     path = check_file(path)
     parsed = _parse(read_text(path), path)
     notes: list[str] = []
-    atoms = _Atoms(parsed)
+    try:
+        atoms = _Atoms(parsed)
+    except RuntimeError as exc:
+        raise InputError(f"The structure can't be used: {exc}.", "Shorten those names.", path) from exc
     if not (np.abs(atoms.coords) <= MAX_COORDINATE_A).all():
         wrong = ~(np.abs(atoms.coords) <= MAX_COORDINATE_A).all(axis=1)
         raise InputError(
@@ -150,6 +154,16 @@ class _Atoms:
     """The atom table while it is being thinned: parallel arrays."""
 
     def __init__(self, parsed: gemmi.Structure) -> None:
+        # FlatStructure refuses names of eight characters and more, which assemblies have, so the
+        # chains' names come from the hierarchy.
+        counts = [(chain.name, sum(len(residue) for residue in chain)) for model in parsed for chain in model]
+        self.chains: NDArray[Any] = np.repeat(
+            np.array([c[0] for c in counts], object), [c[1] for c in counts]
+        )
+        for number, chain in enumerate(chain for model in parsed for chain in model):
+            chain.name = str(number % 10_000)
+            for residue in chain:
+                residue.subchain = ""
         flat = gemmi.FlatStructure(parsed)
         self.coords: NDArray[np.float64] = np.array(flat.pos, np.float64).reshape(-1, 3)
         self.symbols = np.array(flat.element_names).astype(str)
@@ -164,9 +178,6 @@ class _Atoms:
         flat.strings_as_numbers = False
         self.residue_names = np.array(flat.residue_names).astype(str)
         self.atom_names = np.array(flat.atom_names).astype(str)
-        # FlatStructure cuts chain names at eight characters, so they come from the hierarchy.
-        counts = [(chain.name, sum(len(residue) for residue in chain)) for model in parsed for chain in model]
-        self.chains = np.repeat(np.array([c[0] for c in counts], dtype=object), [c[1] for c in counts])
 
     def keep(self, mask: NDArray[np.bool_], what: str, notes: list[str]) -> None:
         dropped = int(mask.size - np.count_nonzero(mask))
@@ -178,7 +189,7 @@ class _Atoms:
             notes.append(f"{dropped:,} {what} were dropped.")
 
 
-def _waters(names: NDArray[np.str_]) -> set[str]:
+def _waters(names: NDArray[Any]) -> set[str]:
     found = set(np.unique(names).tolist())
     return {n for n in found if n in _WATERS or gemmi.find_tabulated_residue(n).is_water()}
 
