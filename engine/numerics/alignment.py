@@ -44,7 +44,7 @@ def match_radius_of_gyration(mobile: FloatArray, target: FloatArray) -> Array:
     centre, size = points.mean(0), radius_of_gyration(points)
     if size == 0:
         return points.copy()
-    return centre + (points - centre) * (radius_of_gyration(target) / size)
+    return np.asarray(centre + (points - centre) * (radius_of_gyration(target) / size))
 
 
 def superpose(

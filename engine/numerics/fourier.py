@@ -47,7 +47,7 @@ def fsc(a: FloatArray, b: FloatArray) -> tuple[NDArray[np.float64], NDArray[np.f
     shells = longest // 2 + 1
 
     def total(values: FloatArray) -> NDArray[np.float64]:
-        return np.bincount(shell, (values * twice).ravel(), shells)[:shells]
+        return np.asarray(np.bincount(shell, (values * twice).ravel(), shells)[:shells], np.float64)
 
     power = total(np.abs(fa) ** 2) * total(np.abs(fb) ** 2)
     cross = total((fa * fb.conj()).real)

@@ -53,15 +53,14 @@ def kmeans_points(
         coarse models with :func:`split_atoms` first; nothing is duplicated silently.
     """
     points, mass = _sample(coords, k, weights, seed)
-    # float32 halves the time; centring first keeps its rounding far below any spacing of interest
-    centre = points.mean(0)
+    # float64: sklearn's k-means++ converts float32 back and forth and is slower in it
     model = KMeans(k, n_init=1, algorithm="lloyd", max_iter=100, random_state=seed)
-    model.fit((points - centre).astype(np.float32), sample_weight=mass)
+    model.fit(points, sample_weight=mass)
     share = np.bincount(model.labels_, weights=mass, minlength=k)
-    # the centroids once more in float64, so that the mass-weighted mean is that of the input
+    # the centroids of the final labels, so that the mass-weighted mean is exactly that of the input
     sums = np.stack([np.bincount(model.labels_, weights=mass * x, minlength=k) for x in points.T], -1)
     filled = share > 0
-    centroids = model.cluster_centers_.astype(np.float64) + centre
+    centroids = np.array(model.cluster_centers_, np.float64)
     centroids[filled] = sums[filled] / share[filled, None]
     return PointCloud(centroids, share / share.sum())
 
@@ -151,7 +150,7 @@ def density_points(
         raise InputError("The density holds values that are not finite numbers.", "Repair or re-export it.")
     if values.min() == values.max():
         raise InputError("The density is the same everywhere.", "Check that this is the right file.")
-    level = float(threshold_otsu(values)) if threshold is None else float(threshold)
+    level = float(threshold_otsu(values)) if threshold is None else float(threshold)  # type: ignore[no-untyped-call]
     index, mass = _above(values, level, k)
     if not len(index):
         raise InputError(
