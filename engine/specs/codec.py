@@ -217,8 +217,10 @@ def _fill(table: tomlkit.TOMLDocument | Table, model: Model) -> None:
         note = describe(fields[name])
         if note:
             table.add(tomlkit.comment(note))
-        if value is None:
+        if value is None and fields[name].default is None:
             table.add(tomlkit.comment(f"{name} ="))
+        elif value is None:
+            table.add(name, "none")
         else:
             table.add(name, list(value) if isinstance(value, tuple) else value)
     for name in fields:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 
 class Model(BaseModel):
@@ -39,6 +39,11 @@ def field(
     """
     extra: dict[str, Any] = {"unit": unit, "advanced": advanced, "path": path}
     return Field(default, description=help, json_schema_extra=extra, **bounds)
+
+
+def _none_word(value: Any) -> Any:
+    """TOML has no empty value: where empty is not the default, the word ``none`` says it."""
+    return None if value == "none" else value
 
 
 # ---- evidence -----------------------------------------------------------------------------------
@@ -193,7 +198,7 @@ class Algorithm1(Model):
     beta: Literal["inverse", "inverse_then_zero"] = field(
         "inverse", help="Churn β(t): 1/t, or 1/t above t = 0.15 and 0 below.", advanced=True
     )
-    clamp: float | None = field(
+    clamp: Annotated[float | None, BeforeValidator(_none_word)] = field(
         1.0, help="Upper bound of the stability number φ; empty leaves it free.", gt=0, advanced=True
     )
 
