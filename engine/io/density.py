@@ -25,8 +25,8 @@ CUTOFF = 5.0
 _TILE = 32
 """Rows of y handled in one matrix product: short enough to skip most points, long enough for BLAS."""
 
-_CHUNK = 20_000
-"""Points whose dense row weights are held at once while an image is made."""
+_CHUNK_WEIGHTS = 20_000_000
+"""Weights (points times grid lines) of one axis held at once; 80 MB."""
 
 
 def resolution_to_sigma_A(resolution_A: float) -> float:
@@ -77,34 +77,40 @@ def splat_volume(
     index = (points - np.asarray(origin_A, np.float64)) / voxel_size_A
     reach = int(np.ceil(CUTOFF * sigma)) + 1
     index, mass = _inside(index, mass, shape[::-1], reach)
-    order = np.argsort(index[:, 2], kind="stable")
-    index, mass = index[order], mass[order]
-    nz, ny, nx = shape
     density = np.zeros(shape, np.float32)
-    # Points sorted along z: slice k only sees those within reach, and each tile of rows only the
-    # nearby ones of these. What is left is a dense product, which is what BLAS is good at.
+    chunk = max(1, _CHUNK_WEIGHTS // max(shape))
+    for start in range(0, len(index), chunk):
+        _add_points(density, index[start : start + chunk], mass[start : start + chunk], sigma, reach)
+    return density
+
+
+def _add_points(
+    density: NDArray[np.float32],
+    index: NDArray[np.float64],
+    mass: NDArray[np.float64],
+    sigma: float,
+    reach: int,
+) -> None:
+    """Add Gaussians at ``index`` (n, 3) xyz, in voxels, to the map.
+
+    Points sorted along z: slice k only sees those within reach, and each tile of rows only the
+    nearby ones of these. What is left is a dense product, which is what BLAS is good at.
+    """
+    order = np.argsort(index[:, 2], kind="stable")
+    index = index[order]
+    nz, ny, nx = density.shape
+    x, y, z = (_axis_weights(index[:, axis], n, sigma, reach) for axis, n in enumerate((nx, ny, nz)))
+    z *= mass[order, None].astype(np.float32)
     first = np.searchsorted(index[:, 2], np.arange(nz) - reach - 1)
     last = np.searchsorted(index[:, 2], np.arange(nz) + reach + 1)
-    along_x = _axis_weights(index[:, 0], nx, sigma, reach) if len(index) * nx < 50_000_000 else None
-    norms = [_lattice_sum(index[:, axis], sigma, reach) for axis in range(3)]
     for k in range(nz):
-        near_z = np.arange(first[k], last[k])
-        if not len(near_z):
-            continue
-        offset = k - index[near_z, 2]
-        scale = mass[near_z] * np.exp(-0.5 * (offset / sigma) ** 2) / norms[2][near_z]
-        scale[np.abs(k - np.rint(index[near_z, 2])) > reach] = 0.0
+        near_z = slice(first[k], last[k])
+        rows = index[near_z, 1]
         for start in range(0, ny, _TILE):
-            rows = np.arange(start, min(start + _TILE, ny))
-            y = index[near_z, 1]
-            near = np.flatnonzero((y > rows[0] - reach - 1) & (y < rows[-1] + reach + 1) & (scale != 0))
-            if not len(near):
-                continue
-            chosen = near_z[near]
-            wy = _kernel(index[chosen, 1], rows, sigma, reach) / norms[1][chosen, None]
-            wx = along_x[chosen] if along_x is not None else _axis_weights(index[chosen, 0], nx, sigma, reach)
-            density[k, rows] = (wy * scale[near, None]).astype(np.float32).T @ wx
-    return density
+            end = min(start + _TILE, ny)
+            near = first[k] + np.flatnonzero((rows > start - reach - 1) & (rows < end + reach))
+            if len(near):
+                density[k, start:end] += (y[near, start:end] * z[near, k, None]).T @ x[near]
 
 
 def splat_image(
@@ -141,11 +147,12 @@ def splat_image(
     reach = int(np.ceil(CUTOFF * sigma)) + 1
     index, mass = _inside(index, mass, (box, box), reach)
     image = np.zeros((box, box), np.float32)
-    for start in range(0, len(index), _CHUNK):
-        part = index[start : start + _CHUNK]
+    chunk = max(1, _CHUNK_WEIGHTS // max(box, 1))
+    for start in range(0, len(index), chunk):
+        part = index[start : start + chunk]
         rows = _axis_weights(part[:, 1], box, sigma, reach)
         columns = _axis_weights(part[:, 0], box, sigma, reach)
-        image += (rows * mass[start : start + _CHUNK, None].astype(np.float32)).T @ columns
+        image += (rows * mass[start : start + chunk, None].astype(np.float32)).T @ columns
     return image
 
 
@@ -178,25 +185,20 @@ def _inside(
     return index[keep], mass[keep]
 
 
-def _kernel(
-    centres: NDArray[np.float64], grid: NDArray[np.int64], sigma: float, reach: int
-) -> NDArray[np.float64]:
-    """Unnormalised Gaussians (n, len(grid)), zero beyond ``reach`` voxels of the nearest one."""
-    weights: NDArray[np.float64] = np.exp(-0.5 * ((grid[None, :] - centres[:, None]) / sigma) ** 2)
-    weights[np.abs(grid[None, :] - np.rint(centres)[:, None]) > reach] = 0.0
-    return weights
-
-
-def _lattice_sum(centres: NDArray[np.float64], sigma: float, reach: int) -> NDArray[np.float64]:
-    """Sum of the sampled Gaussian over the whole lattice, so that mass is exact at any offset."""
-    offsets = np.arange(-reach, reach + 1)
-    distance = offsets[None, :] - (centres - np.rint(centres))[:, None]
-    total: NDArray[np.float64] = np.exp(-0.5 * (distance / sigma) ** 2).sum(axis=1)
-    return total
-
-
 def _axis_weights(centres: NDArray[np.float64], n: int, sigma: float, reach: int) -> NDArray[np.float32]:
-    """Share (points, n) of every point's mass that falls on each grid line."""
-    weights = _kernel(centres, np.arange(n), sigma, reach)
-    weights /= _lattice_sum(centres, sigma, reach)[:, None]
-    return weights.astype(np.float32)
+    """Share (points, n) of every point's mass that falls on each grid line.
+
+    Normalised over the whole lattice, inside the box or not, so that mass is exact at any offset;
+    zero beyond ``reach`` grid lines of the nearest one.
+    """
+    nearest = np.rint(centres)
+    offsets = np.arange(-reach, reach + 1)
+    distance = (offsets[None, :] - (centres - nearest)[:, None]) / sigma
+    kernel = np.exp(-0.5 * distance**2)
+    kernel /= kernel.sum(axis=1, keepdims=True)
+    weights = np.zeros((len(centres), n), np.float32)
+    columns = nearest.astype(np.int64)[:, None] + offsets[None, :]
+    rows = np.broadcast_to(np.arange(len(centres))[:, None], columns.shape)
+    inside = (columns >= 0) & (columns < n)
+    weights[rows[inside], columns[inside]] = kernel[inside]
+    return weights
