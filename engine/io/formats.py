@@ -31,7 +31,7 @@ Kind = Literal[
     "structure", "volume", "images", "poses", "points2d", "points3d", "clouds", "prior", "spec", "ensemble"
 ]
 _SPEC_KIND = re.compile(r"^\s*[\"']?kind[\"']?\s*[=:]\s*[\"'](dps|train_prior)[\"']", re.MULTILINE)
-_MAX_SAFETENSORS_HEADER = 100 << 20
+_MAX_SAFETENSORS_HEADER = 16 << 20
 
 
 @dataclass(frozen=True)

@@ -9,15 +9,18 @@ MAX_VOXELS = 1024**3
 """Voxels of one map or pixels of one stack: 4 GiB as float32."""
 
 MAX_TEXT_BYTES = 1 << 30
-"""Bytes of a structure, STAR or CSV file after decompression."""
+"""Bytes of a structure or STAR file after decompression."""
+
+MAX_POINT_TEXT_BYTES = 128 << 20
+"""Bytes of a CSV file after decompression."""
 
 MAX_TEXT_EXPANSION = 40
 """Coordinates and tables compress 4 to 15 times; text that expands further is a decompression bomb."""
 
-MIN_TEXT_BUDGET = 32 << 20
+MIN_TEXT_BUDGET = 8 << 20
 """Small gzipped files may expand to this size whatever the ratio."""
 
-MAX_POINTS = 5_000_000
+MAX_POINTS = 1_000_000
 """Points of one point set."""
 
 MAX_COORDINATE_A = 1e5

@@ -187,7 +187,9 @@ def _write(
 ) -> None:
     values = np.ascontiguousarray(values, dtype=np.float32)
     if values.ndim != 3 or values.size == 0:
-        raise InputError(f"An array of shape {values.shape} is not a map or a stack.", "", path)
+        raise InputError(
+            f"An array of shape {values.shape} is not a map or a stack.", "Give a 3D array.", path
+        )
     compression = "gzip" if path.suffix.lower() == ".gz" else None
     with (
         atomic_path(path) as temporary,

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from engine.errors import InputError, VerglasError
 from engine.io.atomic import atomic_path, write_text
-from engine.io.limits import MAX_COORDINATE_A, MAX_POINTS
+from engine.io.limits import MAX_COORDINATE_A, MAX_POINT_TEXT_BYTES, MAX_POINTS
 from engine.io.streams import check_file, head, read_text
 from engine.types import PointCloud
 
@@ -38,6 +38,8 @@ _NAMES = {
     "w": "weight",
     "mass": "weight",
 }
+_NPY_HEADER_BYTES = 16_384
+_ROWS_PER_BLOCK = 65_536
 _UNIT = re.compile(r"[\s_]*[\[(]?\s*(å|a|angstroms?|angst)\s*[\])]?$", re.IGNORECASE)
 
 
@@ -63,7 +65,7 @@ def read_points(path: str | Path) -> PointCloud:
     if head(path, 4) == b"PK\x03\x04":
         points, weights = _read_npz(path)
     else:
-        points, weights = _read_csv(read_text(path), path)
+        points, weights = _read_csv(read_text(path, limit=MAX_POINT_TEXT_BYTES), path)
     return _checked(points, weights, path)
 
 
@@ -132,6 +134,7 @@ def _read_csv(text: str, path: Path) -> tuple[NDArray[np.float64], NDArray[np.fl
     separator = ""
     names: list[str] | None = None
     rows: list[list[float]] = []
+    blocks: list[NDArray[np.float64]] = []
     width = 0
     for number, line in enumerate(io.StringIO(text), 1):
         if not width:
@@ -155,11 +158,16 @@ def _read_csv(text: str, path: Path) -> tuple[NDArray[np.float64], NDArray[np.fl
             )
         width = len(row)
         rows.append(row)
-        if len(rows) > MAX_POINTS:
+        if len(rows) == _ROWS_PER_BLOCK:
+            blocks.append(np.array(rows, np.float64))
+            rows.clear()
+        if _ROWS_PER_BLOCK * len(blocks) + len(rows) > MAX_POINTS:
             raise InputError(f"The file holds more than {MAX_POINTS:,} points.", "Thin it first.", path)
-    if not rows:
+    if rows:
+        blocks.append(np.array(rows, np.float64))
+    if not blocks:
         raise InputError("The file holds no points.", _CSV_ADVICE, path)
-    table = np.array(rows, np.float64)
+    table = np.concatenate(blocks)
     if names is None:
         if width not in (2, 3, 4):
             raise InputError(f"The file has {width} columns and no header.", _CSV_ADVICE, path)
@@ -199,7 +207,9 @@ def npz_shapes(path: Path) -> dict[str, tuple[tuple[int, ...], str]]:
             for entry in archive.infolist():
                 if not entry.filename.endswith(".npy"):
                     continue
-                with archive.open(entry) as handle:
+                # Headers are short; reading no more keeps one that claims gigabytes from having them.
+                with archive.open(entry) as entry_stream:
+                    handle = io.BytesIO(entry_stream.read(_NPY_HEADER_BYTES))
                     version = np.lib.format.read_magic(handle)
                     read = (
                         np.lib.format.read_array_header_1_0

@@ -22,7 +22,7 @@ from engine.errors import InputError
 from engine.io.atomic import atomic_path
 from engine.io.limits import PIXEL_SIZE_RANGE_A
 from engine.io.pixel_size import PixelSizeError, check_given
-from engine.io.streams import check_file, is_gzipped, read_text
+from engine.io.streams import check_file, read_text
 from engine.types import Poses
 
 _ANGLES = ("rlnAngleRot", "rlnAngleTilt", "rlnAnglePsi")
@@ -110,7 +110,7 @@ def write_poses(path: str | Path, poses: Poses, *, box: int) -> None:
     if not poses.pixel_size_A > 0:
         raise InputError("The poses have no pixel size.", "Give it before writing a STAR file.", path)
     if poses.image_files and not count == len(poses.image_files) == len(poses.image_indices):
-        raise InputError("Image names and poses differ in number.", "", path)
+        raise InputError("Image names and poses differ in number.", "Give one name per pose, or none.", path)
     rot, tilt, psi = np.moveaxis(conventions.rotation_to_relion(poses.rotations), -1, 0)
     origin = conventions.shift_A_to_relion_origin(poses.shifts_A)
     optics = pd.DataFrame(
@@ -146,8 +146,8 @@ def _read_tables(path: Path) -> dict[str, Any]:
             "This is not a RELION STAR file.", "Give a STAR file with a table of particles.", path
         )
     try:
-        if not is_gzipped(path):
-            return dict(starfile.read(path, always_dict=True))
+        # starfile reads paths only, as UTF-8 and through a cache of lines keyed by file name: a fresh
+        # copy serves gzip, Latin-1 and files that have changed since they were last read.
         with tempfile.TemporaryDirectory() as folder:
             plain = Path(folder) / "poses.star"
             plain.write_text(text, encoding="utf-8")
@@ -167,7 +167,7 @@ def _pose_table(tables: dict[str, Any], path: Path) -> tuple[str, pd.DataFrame]:
     complete = {name: t for name, t in frames.items() if set(_ANGLES) <= set(t.columns)}
     for name in ("particles", "images", ""):
         if name in complete:
-            return name, _not_empty(complete[name], path)
+            return name, _checked_table(complete[name], path)
     if len(complete) > 1:
         raise InputError(
             "Several tables hold poses: " + ", ".join(f"data_{n}" for n in complete) + ".",
@@ -176,7 +176,7 @@ def _pose_table(tables: dict[str, Any], path: Path) -> tuple[str, pd.DataFrame]:
         )
     if complete:
         name = next(iter(complete))
-        return name, _not_empty(complete[name], path)
+        return name, _checked_table(complete[name], path)
     present = {c for t in frames.values() for c in t.columns} & set(_ANGLES)
     if present:
         missing = ", ".join(a for a in _ANGLES if a not in present)
@@ -192,11 +192,16 @@ def _pose_table(tables: dict[str, Any], path: Path) -> tuple[str, pd.DataFrame]:
     )
 
 
-def _not_empty(table: pd.DataFrame, path: Path) -> pd.DataFrame:
+def _checked_table(table: pd.DataFrame, path: Path) -> pd.DataFrame:
     if len(table) == 0:
         raise InputError("The table of poses is empty.", _SAVE_AGAIN, path)
     if table.columns.duplicated().any():
         raise InputError("The table of poses names a column twice.", _SAVE_AGAIN, path)
+    last = table.iloc[:, -1]
+    short = np.flatnonzero(last.isna() | (last.astype(str) == ""))
+    if len(short):
+        # A row that lacks a field is shifted from there on, so none of its values can be trusted.
+        raise InputError(f"Row {short[0] + 1} of the poses has too few values.", _SAVE_AGAIN, path)
     return table.reset_index(drop=True)
 
 

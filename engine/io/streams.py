@@ -153,17 +153,22 @@ def fill(stream: BufferedIOBase, target: NDArray[np.uint8]) -> int:
     return done
 
 
-def read_text(path: str | Path) -> str:
+def read_text(path: str | Path, *, limit: int = MAX_TEXT_BYTES) -> str:
     """The whole file as text.
+
+    Parameters
+    ----------
+    path : plain or gzipped.
+    limit : bytes after decompression.
 
     Raises
     ------
     InputError
-        If the file is binary, not UTF-8 or Latin-1, larger than ``MAX_TEXT_BYTES``, or expands
+        If the file is binary, not UTF-8 or Latin-1, larger than ``limit``, or expands
         suspiciously.
     """
     path = check_file(path)
-    budget = MAX_TEXT_BYTES
+    budget = limit
     if is_gzipped(path):
         budget = min(budget, max(MIN_TEXT_BUDGET, MAX_TEXT_EXPANSION * path.stat().st_size))
     chunks: list[bytes] = []
@@ -177,8 +182,9 @@ def read_text(path: str | Path) -> str:
             size += len(chunk)
             if size > budget:
                 raise InputError(
-                    f"The file expands to more than {budget >> 20} MiB.",
-                    "No structure or table is that large: the archive is damaged or hostile.",
+                    f"The text is longer than {budget >> 20} MiB"
+                    + (", far more than its gzip archive should hold." if budget < limit else "."),
+                    "It is damaged, hostile, or not for this program: check that it is the right file.",
                     path,
                 )
             chunks.append(chunk)

@@ -112,7 +112,8 @@ def _parse(text: str, path: Path) -> gemmi.Structure:
             return gemmi.make_structure_from_block(block)
         if kind == "pdb":
             _check_coordinate_columns(text, path)
-            parsed = gemmi.read_pdb_string(text)
+            # PDB columns are bytes: a letter of two bytes would shift what follows it.
+            parsed = gemmi.read_pdb_string(text.encode("ascii", "replace").decode("ascii"))
             parsed.name = str(parsed.info["_entry.id"]) if "_entry.id" in parsed.info else ""
             return parsed
     except (RuntimeError, ValueError, IndexError, UnicodeError) as exc:
@@ -163,10 +164,10 @@ class _Atoms:
         for number, chain in enumerate(chain for model in parsed for chain in model):
             chain.name = str(number % 10_000)
             for residue in chain:
-                residue.subchain = ""
+                residue.subchain = residue.entity_id = ""
         flat = gemmi.FlatStructure(parsed)
         self.coords: NDArray[np.float64] = np.array(flat.pos, np.float64).reshape(-1, 3)
-        self.symbols = np.array(flat.element_names).astype(str)
+        self.symbols = np.char.decode(np.array(flat.element_names), "latin-1")
         numbers = {symbol: gemmi.Element(symbol).atomic_number for symbol in np.unique(self.symbols).tolist()}
         self.elements = np.array([numbers[s] for s in self.symbols.tolist()], np.int16)
         self.weights = np.array(flat.element_weights, np.float64)
@@ -176,8 +177,8 @@ class _Atoms:
         self.insertions = np.array(flat.icodes, np.int8)
         self.models = np.array(flat.model_num, np.int32)
         flat.strings_as_numbers = False
-        self.residue_names = np.array(flat.residue_names).astype(str)
-        self.atom_names = np.array(flat.atom_names).astype(str)
+        self.residue_names = np.char.decode(np.array(flat.residue_names), "latin-1")
+        self.atom_names = np.char.decode(np.array(flat.atom_names), "latin-1")
 
     def keep(self, mask: NDArray[np.bool_], what: str, notes: list[str]) -> None:
         dropped = int(mask.size - np.count_nonzero(mask))
