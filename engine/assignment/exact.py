@@ -19,6 +19,7 @@ from scipy.optimize import linear_sum_assignment
 from scipy.spatial.distance import cdist
 from torch import Tensor
 
+from engine.assignment.potentials import reduced_cost
 from engine.errors import SamplingError
 
 _lock = threading.Lock()
@@ -101,15 +102,19 @@ def assign_points(
     """
     left, right = a.detach().cpu().double().numpy(), b.detach().cpu().double().numpy()
 
+    # Potentials of unmatched rows or columns would count too: only square problems can be reduced.
+    square = left.shape[1] == right.shape[1]
+
     def solve(i: int) -> NDArray[np.int64]:
+        if square and np.isfinite(left[i]).all() and np.isfinite(right[i]).all():
+            return _solve(reduced_cost(left[i], right[i]))
         return _solve(cdist(left[i], right[i], "sqeuclidean"))
 
     return _run(solve, left.shape[0], left.shape[1]).to(a.device)
 
 
 def _solve(cost: NDArray[np.floating]) -> NDArray[np.int64]:
-    # The sum is finite only if every entry is, except where finite entries overflow: look again then.
-    if not np.isfinite(cost.sum(dtype=np.float64)) and not np.isfinite(cost).all():
+    if not np.isfinite(cost).all():
         raise SamplingError(
             "Points can't be matched: a distance is not a finite number.",
             "The sampler has diverged or the evidence holds NaN; lower the guidance or check the inputs.",

@@ -123,7 +123,9 @@ def align_kernel_correlation(mobile: FloatArray, target: FloatArray) -> tuple[Ar
     for h, rounds in ((_WIDE, 8), (_WIDE / 2, 12)):
         rotations, shifts = _climb(few_a, few_b, rotations, shifts, h, rounds)
     moved = few_a @ np.swapaxes(rotations, 1, 2) + shifts[:, None]
-    order = _distinct(rotations, _kernel(moved, few_b, _WIDE / 2).sum((1, 2)), np.radians(8), _CONTENDERS)
+    order = _distinct(
+        rotations, _kernel(moved, few_b, _WIDE / 2).sum((1, 2), dtype=np.float64), np.radians(8), _CONTENDERS
+    )
 
     # pseudo-symmetric complexes differ only in detail between their poses: compare with all points
     spacing = float(cKDTree(b).query(b, k=2)[0][:, 1].mean())
