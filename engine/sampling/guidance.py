@@ -6,6 +6,7 @@ Samplers never learn that observations exist; observations never learn about noi
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import torch
 from jaxtyping import Float
@@ -15,8 +16,15 @@ from engine.protocols import Denoiser, Match, Observation, Points
 
 
 def match_all(observations: Sequence[Observation], x0: Points) -> list[Match]:
-    """Correspondences of every observation at the given points."""
-    return [o.match(x0) for o in observations]
+    """Correspondences of every observation at the given points.
+
+    Observations are matched side by side, so that a single sample occupies all cores too; the
+    assignments leave the GIL.
+    """
+    if len(observations) < 2:
+        return [o.match(x0) for o in observations]
+    with ThreadPoolExecutor(len(observations)) as pool:
+        return list(pool.map(lambda o: o.match(x0), observations))
 
 
 def total_energy(energies: Sequence[Tensor], observations: Sequence[Observation]) -> Float[Tensor, " n"]:
