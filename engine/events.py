@@ -113,11 +113,15 @@ class Cancelled(Event):
 
 @dataclass(frozen=True)
 class Failed(Event):
-    """Terminal: ``message`` says what is wrong and what to do; ``detail`` is for the log view."""
+    """Terminal: ``message`` says what is wrong and what to do; ``detail`` is for the log view.
+
+    ``cause`` is the name of the :class:`~engine.errors.VerglasError` behind it, empty for a crash.
+    """
 
     type: ClassVar[str] = "failed"
     message: str
     detail: str = ""
+    cause: str = ""
 
 
 TERMINAL = (Completed, Cancelled, Failed)

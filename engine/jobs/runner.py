@@ -85,7 +85,7 @@ class _Attempt:
         except (errors.Cancelled, KeyboardInterrupt):
             event = Cancelled(seconds=self._seconds())
         except errors.VerglasError as exc:
-            event = Failed(message=str(exc), detail=self._trace())
+            event = Failed(message=str(exc), detail=self._trace(), cause=type(exc).__name__)
         except MemoryError:
             event = Failed(message=f"The computer ran out of memory. {_LESS_MEMORY}", detail=self._trace())
         except Exception as exc:

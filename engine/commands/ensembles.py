@@ -1,0 +1,118 @@
+"""``verglas evaluate`` and ``verglas export``: what to do with a finished ensemble."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import typer
+from numpy.typing import NDArray
+
+from engine.errors import RunError, SpecError
+from engine.io.ensemble import read_ensemble
+from engine.io.export import FORMATS, export_ensemble
+from engine.types import Ensemble
+
+_FORMATS_HELP = "; ".join(f"{name}: {description.rstrip('.')}" for name, (_, description) in FORMATS.items())
+
+
+def _ensemble_file(folder: Path) -> Path:
+    if folder.is_file():
+        return folder
+    file = folder / "results" / "ensemble.npz"
+    if not file.is_file():
+        raise RunError(
+            "There is no ensemble in this folder." if folder.is_dir() else "There is no such folder.",
+            "Give the folder of a finished `verglas run`.",
+            folder,
+        )
+    return file
+
+
+def _spread(folder: Path, ensemble: Ensemble) -> NDArray[np.float64] | None:
+    """Spread as the run wrote it, (points,) Å; None if it is missing or of another ensemble."""
+    try:
+        values = np.load(_ensemble_file(folder).with_name("spread.npy"), allow_pickle=False)
+    except (OSError, ValueError):
+        return None
+    fits = values.shape == ensemble.points_A.shape[1:2] and bool(np.isfinite(values).all())
+    return values.astype(np.float64) if fits else None
+
+
+def evaluate(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of a finished run.")],
+    truth: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Reference: a structure (PDB, mmCIF), a map (MRC) or points (npz)."
+        ),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Seed of the reduction of the reference to points.")] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON, for scripts.")] = False,
+) -> int:
+    """Measure an ensemble, against a reference if you have one.
+
+    RMSDs are given after alignment, as papers do, and without: the poses were known, and aligning
+    hides errors of place. Without a reference only the spread between the samples can be told.
+
+    \b
+    Examples:
+      verglas evaluate result --truth 1aon.pdb
+      verglas evaluate result --truth 1aon.pdb --json > figures.json
+    """  # noqa: D301 - \b is click's mark for "don't wrap"
+    ensemble = read_ensemble(_ensemble_file(folder))
+    # Here, not above: it imports torch.
+    from engine.pipelines import evaluate as evaluation
+
+    report = evaluation.evaluate(ensemble, truth, seed=seed)
+    sys.stdout.write((json.dumps(report, indent=2) if as_json else evaluation.format_table(report)) + "\n")
+    return 0
+
+
+def export(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of a finished run.")],
+    format_name: Annotated[str, typer.Option("--format", "-f", metavar="NAME", help=_FORMATS_HELP + ".")],
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", "-o", metavar="FILE", help="File to write. [default: into DIR/results]"),
+    ] = None,
+    resolution: Annotated[
+        float | None, typer.Option(help="For mrc: resolution of the map, Å. Empty: from the points' spacing.")
+    ] = None,
+    voxel_size: Annotated[
+        float | None, typer.Option(help="For mrc: voxel size, Å. Empty: from the resolution.")
+    ] = None,
+) -> int:
+    """Write an ensemble for other programs.
+
+    Structures hold one model per sample, with the spread across samples as B-factor; coordinates are
+    in Å, in the frame of your evidence.
+
+    \b
+    Examples:
+      verglas export result --format mmcif
+      verglas export result --format mrc --resolution 15 --out mean.mrc
+      verglas export result --format cxc        then open the .cxc file in ChimeraX
+    """  # noqa: D301 - \b is click's mark for "don't wrap"
+    if format_name not in FORMATS:
+        raise SpecError(f"There is no format `{format_name}`.", f"Choose one of: {', '.join(FORMATS)}.")
+    for name, value in (("--resolution", resolution), ("--voxel-size", voxel_size)):
+        if value is not None and not 0 < value < 1000:
+            raise SpecError(f"`{name}` is {value:g}, but must be between 0 and 1000 Å.")
+    source = _ensemble_file(folder)
+    ensemble = read_ensemble(source)
+    target = out if out is not None else source.with_name("ensemble" + FORMATS[format_name][0])
+    written = export_ensemble(
+        ensemble,
+        target,
+        format_name,
+        resolution_A=resolution,
+        voxel_size_A=voxel_size,
+        spread=_spread(folder, ensemble),
+    )
+    for path in written:
+        sys.stdout.write(f"{path}\n")
+    return 0

@@ -1,0 +1,123 @@
+"""What `run` and `train` share: carrying out a spec in this process, with Ctrl-C as a cancel."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from engine.commands.display import RunDisplay, duration
+from engine.errors import InputError
+from engine.events import Cancelled, Completed, Failed
+from engine.jobs.run_dir import RunDir
+from engine.specs.codec import input_files
+from engine.specs.job import JobSpec
+
+_BAD_INPUT = {"InputError", "SpecError", "PriorError", "DeviceError"}
+
+
+class Interrupts:
+    """Ctrl-C asks for a stop; a second one stops at once."""
+
+    def __init__(self, display: RunDisplay) -> None:
+        self._display = display
+        self.asked = False
+
+    def __call__(self, number: int, frame: object) -> None:
+        """Handle a signal."""
+        if self.asked and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        self.asked = True
+        self._display.say("Stopping after this step; what is finished is kept. (Ctrl-C again: at once.)")
+
+    @contextmanager
+    def caught(self) -> Iterator[None]:
+        """Handle Ctrl-C and the batch system's SIGTERM while the block runs."""
+        before = {n: signal.signal(n, self) for n in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+def carry_out(spec: JobSpec, out: Path, *, as_json: bool) -> int:
+    """Run a spec in this process and say how it went; the exit status.
+
+    Raises
+    ------
+    InputError
+        If a file that the spec names is missing; nothing is written then.
+    RunError
+        If ``out`` can't take this run.
+    """
+    for key, value in input_files(spec).items():
+        if not Path(value).exists():
+            raise InputError(
+                f"There is no such file (`{key}`).", "Check its name in the run description.", value
+            )
+    run = RunDir.create(out, spec)
+    with RunDisplay() as display:
+        interrupts = Interrupts(display)
+        with interrupts.caught():
+            display.say(f"Run directory: {run.path}")
+            # Here, not above: it imports torch, and mistakes in the input should show before that.
+            from engine.jobs import runner
+
+            event = runner.run(spec, run, display, lambda: interrupts.asked)
+    metrics = _metrics(run)
+    if as_json:
+        _print_json(run, event, display, metrics)
+    elif isinstance(event, Failed):
+        sys.stderr.write(f"Error: {' '.join(event.message.split())}\n")
+    else:
+        _print_end(run, event, display, metrics)
+    if isinstance(event, Completed):
+        return 0
+    if isinstance(event, Cancelled):
+        return 130
+    return 2 if event.cause in _BAD_INPUT else 1
+
+
+def _metrics(run: RunDir) -> dict[str, Any] | None:
+    try:
+        content = json.loads((run.results / "metrics.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return content if isinstance(content, dict) else None
+
+
+def _print_json(
+    run: RunDir, event: Completed | Cancelled | Failed, display: RunDisplay, metrics: dict[str, Any] | None
+) -> None:
+    report = {
+        "outcome": event.type,
+        "folder": str(run.path),
+        "seconds": None if isinstance(event, Failed) else round(event.seconds, 3),
+        "message": event.message if isinstance(event, Failed) else None,
+        "notices": display.notices,
+        "results": {role: str(run.path / path) for role, path in display.results.items()},
+        "metrics": metrics,
+    }
+    sys.stdout.write(json.dumps(report, indent=2) + "\n")
+
+
+def _print_end(
+    run: RunDir, event: Completed | Cancelled, display: RunDisplay, metrics: dict[str, Any] | None
+) -> None:
+    done = "Finished" if isinstance(event, Completed) else "Cancelled"
+    lines = [f"{done} after {duration(event.seconds)}."]
+    if metrics is not None and "per_sample" in metrics:
+        from engine.pipelines.evaluate import format_table
+
+        lines += ["", format_table(metrics), ""]
+    lines += [f"{role}: {run.path / path}" for role, path in display.results.items()]
+    if isinstance(event, Completed) and (run.results / "ensemble.npz").exists():
+        lines.append(f"Next: verglas export {run.path} --format mmcif")
+    if isinstance(event, Cancelled):
+        lines.append("The same command goes on with it.")
+    sys.stdout.write("\n".join(lines) + "\n")

@@ -1,0 +1,61 @@
+"""``verglas run``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from engine.commands.execution import carry_out
+from engine.errors import SpecError
+from engine.specs import codec
+from engine.specs.job import DpsSpec
+from engine.specs.presets import PRESETS, preset
+
+
+def run(
+    spec: Annotated[Path, typer.Argument(metavar="SPEC.toml", help="What to compute: a run description.")],
+    out: Annotated[
+        Path, typer.Option("--out", "-o", metavar="DIR", help="Folder for everything the run writes.")
+    ],
+    device: Annotated[
+        str | None, typer.Option(help="Where to compute: auto, cuda (NVIDIA), mps (Apple) or cpu.")
+    ] = None,
+    samples: Annotated[int | None, typer.Option(help="How many structures to draw.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Random seed: same seed, same result.")] = None,
+    preset_name: Annotated[
+        str | None,
+        typer.Option("--preset", metavar="NAME", help=f"Settings by name: {', '.join(PRESETS)}."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the outcome as JSON, for scripts.")] = False,
+) -> int:
+    """Compute what a run description asks for.
+
+    Reads the description, draws the ensemble and writes it to the folder. Ctrl-C stops it and keeps
+    what is finished; the same command goes on with it. A finished run is never overwritten.
+
+    \b
+    Examples:
+      verglas simulate 1aon.pdb --out sim       makes inputs and a description from a structure
+      verglas run sim/job.toml --out result     draws the ensemble
+      verglas run sim/job.toml --out quick --preset "first look"
+      verglas run sim/job.toml --out gpu --device cuda --samples 20
+
+    \b
+    Options given here win over the description.
+    Exit status: 0 finished, 1 failed, 2 input that can't be used, 130 cancelled.
+    """  # noqa: D301 - \b is click's mark for "don't wrap"
+    description = codec.load_spec(spec)
+    changes: dict[str, Any] = {}
+    if preset_name is not None:
+        chosen = preset(preset_name)
+        if not isinstance(description, DpsSpec):
+            raise SpecError("Presets are for reconstructions, not for training.", "", spec)
+        description = description.model_copy(update=chosen.settings(description.observations))
+    changes |= {
+        k: v for k, v in {"device": device, "samples": samples, "seed": seed}.items() if v is not None
+    }
+    if changes:
+        description = codec.validate(description.model_dump(mode="json") | changes)
+    return carry_out(description, out, as_json=as_json)
