@@ -29,6 +29,7 @@ _ANGLES = ("rlnAngleRot", "rlnAngleTilt", "rlnAnglePsi")
 _SAVE_AGAIN = "Export the poses anew, or repair the file."
 _MAX_SHIFT_A = 1e5
 _BLOCK = re.compile(r"^\s*data_", re.MULTILINE)
+_BLANK_LINES = re.compile(r"\n(?:[ \t\r]*\n){2,}")
 _RELION_COLUMN = re.compile(r"^\s*_rln", re.MULTILINE)
 
 
@@ -147,10 +148,11 @@ def _read_tables(path: Path) -> dict[str, Any]:
         )
     try:
         # starfile reads paths only, as UTF-8 and through a cache of lines keyed by file name: a fresh
-        # copy serves gzip, Latin-1 and files that have changed since they were last read.
+        # copy serves gzip, Latin-1 and files that have changed since they were last read. It is
+        # slow line by line, so long runs of blank lines go first.
         with tempfile.TemporaryDirectory() as folder:
             plain = Path(folder) / "poses.star"
-            plain.write_text(text, encoding="utf-8")
+            plain.write_text(_BLANK_LINES.sub("\n\n", text), encoding="utf-8")
             return dict(starfile.read(plain, always_dict=True))
     except Exception as exc:  # starfile and pandas raise whatever a broken table makes them stumble on
         reason = str(exc).strip().splitlines()[-1][:160] if str(exc).strip() else type(exc).__name__
