@@ -69,7 +69,9 @@ def check_file(path: Path, pixel_size_A: float | None = None) -> Checked:
     )  # fmt: skip
 
 
-def check_projections(images: Path, poses: Path, pixel_size_A: float | None, select: tuple[int, ...]) -> Checked:
+def check_projections(
+    images: Path, poses: Path, pixel_size_A: float | None, select: tuple[int, ...]
+) -> Checked:
     """Say what an image stack and its poses are together.
 
     Raises
@@ -85,7 +87,9 @@ def check_projections(images: Path, poses: Path, pixel_size_A: float | None, sel
     rows = len(found.rotations)
     if select and max(select) > rows:
         raise InputError(
-            f"Image {max(select)} was asked for, but the STAR file has {rows}.", "Correct `Images used`.", poses
+            f"Image {max(select)} was asked for, but the STAR file has {rows}.",
+            "Correct `Images used`.",
+            poses,
         )
     needs = stack.needs_pixel_size and not found.pixel_size_A and pixel_size_A is None
     size = pixel_size_A or found.pixel_size_A or None

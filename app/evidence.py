@@ -100,7 +100,10 @@ class Evidence:
     def asks_pixel_size(self) -> bool:
         """Whether the user must still say how large a pixel is."""
         return bool(
-            self.checked and self.checked.needs_pixel_size and self.role in SIZE_FIELDS and self.pixel_size_A is None
+            self.checked
+            and self.checked.needs_pixel_size
+            and self.role in SIZE_FIELDS
+            and self.pixel_size_A is None
         )
 
     def judge(self) -> None:
@@ -109,7 +112,10 @@ class Evidence:
             return
         self.state, self.problem = "incomplete", ""
         if not self.roles:
-            self.state, self.problem = "problem", UNUSABLE.get(self.kind, "Verglas can't use this as evidence.")
+            self.state, self.problem = (
+                "problem",
+                UNUSABLE.get(self.kind, "Verglas can't use this as evidence."),
+            )
         elif self.kind == "images":
             self.problem = "The poses are missing. Add the STAR file that belongs to these images."
         elif self.kind == "poses":

@@ -47,14 +47,15 @@ class WorkerLike(Protocol):
     def alive(self) -> bool: ...  # noqa: D102
 
 
-MakeWorker = Callable[[JobSpec, Path, Callable[[Event], None]], WorkerLike]
+MakeWorker = Callable[[JobSpec | None, Path, Callable[[Event], None]], WorkerLike]
 
 
-def engine_worker(spec: JobSpec, folder: Path, on_event: Callable[[Event], None]) -> WorkerLike:
-    """The real worker: a thread that supervises an engine process."""
+def engine_worker(spec: JobSpec | None, folder: Path, on_event: Callable[[Event], None]) -> WorkerLike:
+    """The real worker: a thread that supervises an engine process; without a spec it attaches to a run."""
+    from engine.jobs.run_dir import RunDir
     from engine.jobs.worker import Worker
 
-    return Worker(spec, folder, on_event)
+    return Worker(RunDir.open(folder) if spec is None else spec, folder, on_event)
 
 
 class JobMonitor(QObject):
@@ -91,8 +92,8 @@ class JobMonitor(QObject):
         self._timer.timeout.connect(self._load_latest)
         self._rung.connect(self._drain)
 
-    def start(self, spec: JobSpec, folder: Path) -> None:
-        """Run a spec in a folder, or attach to the run that is being computed there."""
+    def start(self, spec: JobSpec | None, folder: Path) -> None:
+        """Run a spec in a folder, or attach (None) to the run that is being computed there."""
         if self.running:
             raise RuntimeError("a job is running")
         self._generation += 1
@@ -108,17 +109,30 @@ class JobMonitor(QObject):
         self.folder, self.running, self.cancelling = folder, True, False
         self._forget_snapshots()
         self.began.emit(folder)
-        try:
-            self._worker = self._make_worker(spec, folder, on_event)
-            self._worker.start()
-        except Exception as exc:
-            self._end("failed", words(exc))
+        # Making the worker writes the run directory: not on the GUI thread.
+        self._background.submit(
+            partial(_start_worker, self._make_worker, spec, folder, on_event),
+            lambda worker: self._worker_started(generation, worker),
+            lambda error: self._worker_failed(generation, error),
+        )
+
+    def _worker_started(self, generation: int, worker: WorkerLike) -> None:
+        if generation != self._generation:
+            return
+        self._worker = worker
+        if self.cancelling:
+            worker.cancel()
+
+    def _worker_failed(self, generation: int, error: Exception) -> None:
+        if generation == self._generation and self.running:
+            self._end("failed", words(error))
 
     def cancel(self) -> None:
         """Ask the job to stop; it ends with its own event."""
-        if self.running and self._worker is not None and not self.cancelling:
+        if self.running and not self.cancelling:
             self.cancelling = True
-            self._worker.cancel()
+            if self._worker is not None:
+                self._worker.cancel()
 
     def leave(self) -> None:
         """Stop watching; the job goes on in the background."""
@@ -174,7 +188,7 @@ class JobMonitor(QObject):
         self.running = self.cancelling = False
         self.ended.emit(outcome, message)
         folder = self.folder
-        if folder is not None and outcome == "completed":
+        if folder is not None and (folder / "results" / "ensemble.npz").exists():
             self._forget_snapshots()
             generation = self._generation
             self._background.submit(
@@ -219,3 +233,11 @@ class JobMonitor(QObject):
         if self._loading is not None:
             self._loading.drop()
             self._loading = None
+
+
+def _start_worker(
+    make: MakeWorker, spec: JobSpec | None, folder: Path, on_event: Callable[[Event], None]
+) -> WorkerLike:
+    worker = make(spec, folder, on_event)
+    worker.start()
+    return worker

@@ -18,6 +18,7 @@ from app.checking import Checked, check_file, check_projections
 from app.evidence import TRUTH, Evidence, from_spec, pairable
 from engine.specs.components import GaussianPrior, NetworkPrior, Proximal
 from engine.specs.job import DpsSpec, FrameSpec
+from engine.specs.presets import PRESETS
 
 PRIOR_WORDS = {"shipped": "the shipped prior", "file": "your own prior", "gaussian": "the Gaussian control"}
 
@@ -146,7 +147,9 @@ class Session(QObject):
             return
         row.checked = found
         if row.role not in row.roles:
-            row.role = row.roles[0] if len(row.roles) == 1 else ("coarse_map" if found.kind == "volume" else None)
+            row.role = (
+                row.roles[0] if len(row.roles) == 1 else ("coarse_map" if found.kind == "volume" else None)
+            )
         self._judge(row)
         self._pair()
 
@@ -177,7 +180,9 @@ class Session(QObject):
                     for old in (images.number, poses.number):
                         self.remove(old)
                     pair = (images.paths[0], poses.paths[0])
-                    self._insert(Evidence(next(self._numbers), pair, role="projection_images", options=options))
+                    self._insert(
+                        Evidence(next(self._numbers), pair, role="projection_images", options=options)
+                    )
                     return self._pair()
         known = {p.name for r in rows for p in r.paths}
         for poses in stars if not pending else ():
@@ -209,9 +214,24 @@ class Session(QObject):
         self.frame = values
         self.changed.emit()
 
+    def apply_preset(self, name: str) -> None:
+        """Fill in what a preset says; evidence stays."""
+        rows = [row for row in self.observations() if row.state == "ready"]
+        settings = PRESETS[name].settings([row.spec() for row in rows])  # type: ignore[misc]
+        self.sampler = settings.get("sampler", Proximal()).model_dump()
+        self.prior = settings["prior"].model_dump() if "prior" in settings else self._network_prior()
+        self.settings |= {k: v for k, v in settings.items() if k in ("samples", "points", "batch")}
+        self.loaded.emit()
+        self.changed.emit()
+
+    def _network_prior(self) -> dict[str, Any]:
+        return self.prior if self.prior.get("kind") == "network" else NetworkPrior().model_dump()
+
     def truth(self) -> Path | None:
         """The reference file, if one was given."""
-        return next((r.paths[0] for r in self.evidence.values() if r.role == TRUTH and r.state == "ready"), None)
+        return next(
+            (r.paths[0] for r in self.evidence.values() if r.role == TRUTH and r.state == "ready"), None
+        )
 
     # ---- the run --------------------------------------------------------------------------------
 
@@ -285,7 +305,9 @@ class Session(QObject):
         """Show a spec: replaces everything."""
         for number in list(self.evidence):
             self.remove(number)
-        self.settings = {name: getattr(spec, name) for name in ("title", "samples", "points", "batch", "seed", "device")}
+        self.settings = {
+            name: getattr(spec, name) for name in ("title", "samples", "points", "batch", "seed", "device")
+        }
         self.prior, self.sampler = spec.prior.model_dump(), spec.sampler.model_dump()
         self.frame, self.form_problem = spec.frame.model_dump(), ""
         for observation in spec.observations:

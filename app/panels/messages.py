@@ -33,7 +33,11 @@ class MessagesPanel(QWidget):
 
     def add(self, level: str, message: str) -> None:
         """Append a message of level info, warning, error or detail."""
-        text = message if level == "detail" else f"{time.strftime('%H:%M:%S')}  {LEVEL_WORDS.get(level, '')}{message}"
+        text = (
+            message
+            if level == "detail"
+            else f"{time.strftime('%H:%M:%S')}  {LEVEL_WORDS.get(level, '')}{message}"
+        )
         item = QListWidgetItem(text)
         item.setData(Qt.ItemDataRole.UserRole, level)
         self._colour(item)

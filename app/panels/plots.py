@@ -12,6 +12,7 @@ from app.style import LIGHT, Theme
 
 LINE_STYLES = (Qt.PenStyle.SolidLine, Qt.PenStyle.DashLine, Qt.PenStyle.DotLine, Qt.PenStyle.DashDotLine)
 MOST_CURVES = 12
+NOISE_LABEL = "Noise level σ (fraction of the half-size)"
 
 
 class Plot(QWidget):
@@ -49,19 +50,23 @@ class Plot(QWidget):
 
 
 class EnergyPlot(Plot):
-    """One curve per observation against the noise level, high noise on the left."""
+    """One curve per observation against the noise level, high noise on the left.
+
+    Maximum likelihood has no noise level: its curves are drawn against the step.
+    """
 
     def __init__(self, parent: QWidget | None = None) -> None:
         self._curves: dict[str, pg.PlotDataItem] = {}
         self._values: dict[str, list[tuple[float, float]]] = {}
-        super().__init__("Noise level σ (fraction of the object's half-size)", "Energy (Å²)", parent)
-        self.item.setLogMode(x=True, y=True)
-        self.item.invertX(True)
+        self._by_step = False
+        self._legend: pg.LegendItem | None = None
+        super().__init__(NOISE_LABEL, "Energy per observation (Å²)", parent)
         self._legend = self.item.addLegend(offset=(-8, 8), labelTextSize="9pt")
+        self._set_axis(by_step=False)
 
     @property
     def values(self) -> dict[str, list[tuple[float, float]]]:
-        """(σ, energy) by observation, in order of arrival."""
+        """(σ or step, energy) by observation, in order of arrival."""
         return self._values
 
     def clear(self) -> None:
@@ -69,35 +74,47 @@ class EnergyPlot(Plot):
         self._values = {}
         self.redraw()
 
-    def add(self, sigma: float, values: dict[str, float]) -> None:
+    def add(self, step: int, sigma: float, values: dict[str, float]) -> None:
         """Continue the curves."""
+        if not self._values:
+            self._set_axis(by_step=sigma <= 0)
+        x = float(step) if self._by_step else sigma
         for name, value in values.items():
-            if sigma > 0 and np.isfinite(value) and value > 0:
-                self._values.setdefault(name, []).append((sigma, value))
-        if set(self._values) != set(self._curves):
-            self.redraw()
-        else:
-            for name, curve in self._curves.items():
-                curve.setData(*_columns(self._values[name]))
+            if x > 0 and np.isfinite(value) and value > 0:
+                row = self._values.setdefault(name, [])
+                if row and _goes_back(row[-1][0], x, up=self._by_step):
+                    row.append((x, float("nan")))  # the next batch begins: lift the pen
+                row.append((x, value))
 
     def redraw(self) -> None:
-        """Draw all curves again."""
-        if not hasattr(self, "_legend"):
+        """Draw all curves; old ones are continued, not made again."""
+        if self._legend is None:
             return
-        for curve in self._curves.values():
-            self.item.removeItem(curve)
-        self._curves = {}
-        self._legend.clear()
+        if set(self._curves) - set(self._values):
+            for curve in self._curves.values():
+                self.item.removeItem(curve)
+            self._curves = {}
+            self._legend.clear()
         self._legend.setLabelTextColor(self.theme.text)
-        self._legend.setBrush(pg.mkBrush(self.theme.surface))
         for i, (name, values) in enumerate(self._values.items()):
             style = LINE_STYLES[i // len(self.theme.series) % len(LINE_STYLES)]
             pen = pg.mkPen(self.theme.series[i % len(self.theme.series)], width=2, style=style)
-            curve = pg.PlotDataItem(*_columns(values), pen=pen, symbol="o" if len(values) < 3 else None)
-            self.item.addItem(curve)
-            if i < MOST_CURVES:
-                self._legend.addItem(curve, name)
-            self._curves[name] = curve
+            table = np.asarray(values, float)
+            curve = self._curves.get(name)
+            if curve is None:
+                curve = self._curves[name] = pg.PlotDataItem(pen=pen, connect="finite")
+                self.item.addItem(curve)
+                if i < MOST_CURVES:
+                    self._legend.addItem(curve, name)
+            curve.setPen(pen)
+            curve.setData(table[:, 0], table[:, 1])
+
+    def _set_axis(self, *, by_step: bool) -> None:
+        self._by_step = by_step
+        self._labels["bottom"] = "Step" if by_step else NOISE_LABEL
+        self.item.setLogMode(x=not by_step, y=True)
+        self.item.invertX(not by_step)
+        self.set_theme(self.theme)
 
 
 class FscPlot(Plot):
@@ -109,7 +126,9 @@ class FscPlot(Plot):
         super().__init__("Spatial frequency (1/Å)", "FSC with the reference", parent)
         self.item.setYRange(-0.1, 1.05, padding=0)
 
-    def set_curve(self, frequency_per_A: NDArray[np.floating], correlation: NDArray[np.floating], note: str) -> None:
+    def set_curve(
+        self, frequency_per_A: NDArray[np.floating], correlation: NDArray[np.floating], note: str
+    ) -> None:
         """Show one curve; ``note`` is the title."""
         self._curve, self._note = (np.asarray(frequency_per_A), np.asarray(correlation)), note
         self.redraw()
@@ -159,6 +178,5 @@ class SpreadPlot(Plot):
         self.item.setTitle(f"Median {middle:.2g} Å", color=self.theme.text, size="9pt")
 
 
-def _columns(values: list[tuple[float, float]]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    table = np.asarray(values, float)
-    return table[:, 0], table[:, 1]
+def _goes_back(last: float, now: float, *, up: bool) -> bool:
+    return now <= last if up else now > last * (1 + 1e-9)

@@ -93,7 +93,12 @@ class Overlay(QWidget):
         left, bottom = MARGIN, height - MARGIN
         painter.fillRect(QRectF(left, bottom - 4, pixels, 4), QColor(self.theme.text))
         painter.setPen(QColor(self.theme.text))
-        box = QRectF(left - 40, bottom - 10 - painter.fontMetrics().height(), pixels + 80, painter.fontMetrics().height())
+        box = QRectF(
+            left - 40,
+            bottom - 10 - painter.fontMetrics().height(),
+            pixels + 80,
+            painter.fontMetrics().height(),
+        )
         text = f"{length:g} Å"
         if painter.fontMetrics().horizontalAdvance(text) > pixels:
             box = QRectF(left, box.top(), 200, box.height())
@@ -142,4 +147,6 @@ class Overlay(QWidget):
         if len(self.state.legend) > len(shown):
             painter.setPen(QColor(self.theme.muted))
             top = MARGIN + len(shown) * (metrics.height() + 3)
-            painter.drawText(QPointF(left, top + metrics.ascent()), f"and {len(self.state.legend) - len(shown)} more")
+            painter.drawText(
+                QPointF(left, top + metrics.ascent()), f"and {len(self.state.legend) - len(shown)} more"
+            )

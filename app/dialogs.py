@@ -1,0 +1,79 @@
+"""Questions that the window asks. Each returns a plain answer, so that tests can give it instead."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from PySide6.QtWidgets import QFileDialog, QMessageBox, QWidget
+
+INPUTS = (
+    "All inputs (*.mrc *.mrcs *.map *.ccp4 *.star *.pdb *.cif *.ent *.pdb1 *.gz *.csv *.npz *.safetensors *.toml);;"
+    "All files (*)"
+)
+
+
+class Dialogs:
+    """Asks the user through modal dialogs.
+
+    Parameters
+    ----------
+    parent : the window.
+    """
+
+    def __init__(self, parent: QWidget) -> None:
+        self._parent = parent
+
+    def input_files(self, folder: str) -> list[Path]:
+        """Files to add."""
+        names, _ = QFileDialog.getOpenFileNames(self._parent, "Add files", folder, INPUTS)
+        return [Path(name) for name in names]
+
+    def weights(self, folder: str) -> Path | None:
+        """A file with the prior's weights."""
+        name, _ = QFileDialog.getOpenFileName(
+            self._parent, "Weights of a prior", folder, "Weights (*.safetensors)"
+        )
+        return Path(name) if name else None
+
+    def folder(self, title: str, folder: str) -> Path | None:
+        """An existing folder."""
+        name = QFileDialog.getExistingDirectory(self._parent, title, folder)
+        return Path(name) if name else None
+
+    def open_spec(self, folder: str) -> Path | None:
+        """A run description to load."""
+        name, _ = QFileDialog.getOpenFileName(
+            self._parent, "Load settings", folder, "Run description (*.toml *.json)"
+        )
+        return Path(name) if name else None
+
+    def save_as(self, title: str, suggestion: str, kinds: str) -> Path | None:
+        """A file to write."""
+        name, _ = QFileDialog.getSaveFileName(self._parent, title, suggestion, kinds)
+        return Path(name) if name else None
+
+    def leave_running(self) -> str:
+        """What to do with a running job when the window closes: ``keep``, ``cancel`` or ``stay``."""
+        box = QMessageBox(self._parent)
+        box.setIcon(QMessageBox.Icon.Question)
+        box.setWindowTitle("A run is going on")
+        box.setText("A run is still going on.")
+        box.setInformativeText(
+            "It can go on without the window: open its folder later with File > Open run to see the result."
+        )
+        keep = box.addButton("Keep running", QMessageBox.ButtonRole.AcceptRole)
+        cancel = box.addButton("Cancel the run", QMessageBox.ButtonRole.DestructiveRole)
+        stay = box.addButton("Stay here", QMessageBox.ButtonRole.RejectRole)
+        box.setDefaultButton(stay)
+        box.exec()
+        clicked = box.clickedButton()
+        box.deleteLater()
+        return "keep" if clicked is keep else "cancel" if clicked is cancel else "stay"
+
+    def problem(self, title: str, message: str) -> None:
+        """Tell of a problem that came from something the user just asked for."""
+        box = QMessageBox(
+            QMessageBox.Icon.Warning, title, message, QMessageBox.StandardButton.Ok, self._parent
+        )
+        box.exec()
+        box.deleteLater()

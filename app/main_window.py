@@ -1,0 +1,377 @@
+"""The window: evidence and run on the left, clouds in the middle, plots, results and messages on the right."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from PySide6.QtCore import Qt, QTimer, QUrl, Slot
+from PySide6.QtGui import QCloseEvent, QDesktopServices, QDragEnterEvent, QDropEvent, QGuiApplication
+from PySide6.QtWidgets import QApplication, QHBoxLayout, QLabel, QMainWindow, QSplitter, QTabWidget, QWidget
+
+from app import style
+from app.actions import Actions
+from app.background import Background, words
+from app.dialogs import Dialogs
+from app.exporting import export, typical_spacing_A
+from app.job_monitor import JobMonitor, MakeWorker, engine_worker
+from app.panels.export import ExportDialog, ExportWish
+from app.panels.inputs import InputsPanel
+from app.panels.messages import MessagesPanel
+from app.panels.plots import EnergyPlot
+from app.panels.results import ResultsPanel
+from app.panels.run import RunPanel
+from app.panels.viewer import ViewerPanel
+from app.run_files import StoredRun
+from app.run_view import RunView
+from app.session import Session
+from app.settings import Settings
+from engine.specs.job import DpsSpec
+from engine.specs.presets import PRESETS
+
+TITLE = "Verglas"
+
+
+class MainWindow(QMainWindow):
+    """Owns the controllers and connects them with the panels.
+
+    Parameters
+    ----------
+    settings : what is remembered between sessions.
+    make_worker : replaced in tests.
+    """
+
+    def __init__(self, settings: Settings | None = None, make_worker: MakeWorker = engine_worker) -> None:
+        super().__init__()
+        self.settings = settings or Settings()
+        self.dialogs = Dialogs(self)
+        self.background = Background(2, self)
+        self.session = Session(self.background, self.settings.runs_folder, self)
+        self.monitor = JobMonitor(self.background, make_worker, self)
+        self.inputs = InputsPanel()
+        self.run_panel = RunPanel({name: preset.description for name, preset in PRESETS.items()})
+        self.viewer = ViewerPanel()
+        self.energies = EnergyPlot()
+        self.results = ResultsPanel()
+        self.messages = MessagesPanel()
+        self.run_view = RunView(
+            self.background, self.monitor, self.viewer, self.energies, self.results, self.messages, self
+        )
+        self.actions_ = Actions(self)
+        self._closed = False
+        self._lay_out()
+        self._connect()
+        self.setAcceptDrops(True)
+        self.set_theme()
+        self._show_session()
+        self.actions_.show_recent(self.settings.recent_runs())
+
+    # ---- making ---------------------------------------------------------------------------------
+
+    def _lay_out(self) -> None:
+        self.setWindowTitle(TITLE)
+        self._left = QSplitter(Qt.Orientation.Vertical)
+        self._left.addWidget(self.inputs)
+        self._left.addWidget(self.run_panel)
+        self._left.setSizes([430, 450])
+        self._left.setChildrenCollapsible(False)
+        energy_page = QWidget()
+        energy_layout = QHBoxLayout(energy_page)
+        energy_layout.setContentsMargins(4, 8, 8, 4)
+        energy_layout.addWidget(self.energies)
+        self.tabs = QTabWidget()
+        self.tabs.addTab(energy_page, "Energies")
+        self.tabs.addTab(self.results, "Results")
+        self.tabs.addTab(self.messages, "Messages")
+        self.tabs.setTabToolTip(0, "How well the clouds fit each observation, as the noise falls")
+        self.tabs.setTabToolTip(1, "How good the result is")
+        self.tabs.setTabToolTip(2, "What was assumed, and what went wrong")
+        self._columns = QSplitter(Qt.Orientation.Horizontal)
+        for part in (self._left, self.viewer, self.tabs):
+            self._columns.addWidget(part)
+        self._columns.setSizes([390, 640, 400])
+        self._columns.setStretchFactor(1, 1)
+        self._columns.setChildrenCollapsible(False)
+        self._left.setMinimumWidth(330)
+        self.tabs.setMinimumWidth(330)
+        centre = QWidget()
+        centre.setObjectName("page")
+        layout = QHBoxLayout(centre)
+        layout.setContentsMargins(4, 4, 8, 4)
+        layout.addWidget(self._columns)
+        self.setCentralWidget(centre)
+        self._device = QLabel()
+        self.statusBar().addPermanentWidget(self._device)
+        self.statusBar().showMessage("Ready")
+        self.resize(1440, 900)
+        self.restoreGeometry(self.settings.geometry("window"))
+        self._columns.restoreState(self.settings.geometry("columns"))
+
+    def _connect(self) -> None:
+        session, inputs, run, monitor = self.session, self.inputs, self.run_panel, self.monitor
+        session.added.connect(lambda n: inputs.add(session.evidence[n]))
+        session.updated.connect(lambda n: n in session.evidence and inputs.update_row(session.evidence[n]))
+        session.removed.connect(inputs.remove)
+        session.changed.connect(self._show_plan)
+        session.loaded.connect(self._show_session)
+        session.said.connect(self._say)
+        session.run_dropped.connect(self.open_run)
+        session.spec_dropped.connect(self.load_spec)
+        inputs.add_wanted.connect(self.add_files)
+        inputs.remove_wanted.connect(session.remove)
+        inputs.role_chosen.connect(session.set_role)
+        inputs.options_entered.connect(session.set_options)
+        run.run_wanted.connect(self.start_run)
+        run.cancel_wanted.connect(self.cancel_run)
+        run.preset_chosen.connect(session.apply_preset)
+        run.settings_entered.connect(session.set_settings)
+        run.prior_entered.connect(session.set_prior)
+        run.sampler_entered.connect(session.set_sampler)
+        run.frame_entered.connect(session.set_frame)
+        run.weights_wanted.connect(self._choose_weights)
+        run.folder_wanted.connect(self._choose_runs_folder)
+        monitor.began.connect(lambda _folder: self._show_running())
+        monitor.started.connect(self._device.setText)
+        monitor.ended.connect(self._run_ended)
+        self.run_view.progressed.connect(run.set_progress)
+        self.run_view.run_shown.connect(self._run_shown)
+        self.results.export_wanted.connect(self.export)
+        self.results.folder_wanted.connect(self._open_folder)
+        self.viewer.screenshot_wanted.connect(self.save_screenshot)
+        QGuiApplication.styleHints().colorSchemeChanged.connect(self._scheme_changed)
+
+    # ---- showing --------------------------------------------------------------------------------
+
+    def set_theme(self) -> None:
+        """Follow the palette."""
+        application = QApplication.instance()
+        if not isinstance(application, QApplication):
+            return
+        theme = style.apply(application)
+        for part in (self.viewer, self.energies, self.results, self.messages):
+            part.set_theme(theme)
+        for panel in (self.inputs, self.run_panel):
+            panel.retint()
+
+    @Slot()
+    def _scheme_changed(self) -> None:
+        QTimer.singleShot(0, self, self.set_theme)
+
+    def _show_session(self) -> None:
+        session = self.session
+        self.run_panel.show_values(session.settings, session.prior, session.sampler, session.frame)
+        self.run_panel.show_folder(str(session.runs_folder))
+        self._show_plan()
+
+    def _show_plan(self) -> None:
+        reason = self.session.missing()
+        self.run_panel.show_plan("" if reason else self.session.sentence(), reason)
+        self.actions_.run.setEnabled(not reason and not self.monitor.running)
+
+    def _show_running(self) -> None:
+        running = self.monitor.running
+        self.run_panel.set_running(running, self.monitor.cancelling)
+        self.inputs.set_enabled(not running)
+        self.actions_.cancel.setEnabled(running)
+        self.actions_.export.setEnabled(not running and self._ensemble() is not None)
+        self._show_plan()
+        if running:
+            self.tabs.setCurrentIndex(0)
+            self.statusBar().showMessage("Running")
+
+    def _run_ended(self, outcome: str, message: str) -> None:
+        self._show_running()
+        self.statusBar().showMessage(message)
+        if outcome == "failed":
+            self.tabs.setCurrentWidget(self.messages)
+
+    def _run_shown(self, run: StoredRun) -> None:
+        self.setWindowTitle(f"{run.folder.name} – {TITLE}")
+        self.actions_.export.setEnabled(run.ensemble is not None and not self.monitor.running)
+        if run.ensemble is not None:
+            self.tabs.setCurrentWidget(self.results)
+
+    def _say(self, message: str) -> None:
+        self.statusBar().showMessage(message, 10_000)
+        self.messages.add("info", message)
+
+    def _complain(self, message: str) -> None:
+        self.statusBar().showMessage(message, 10_000)
+        self.messages.add("error", message)
+        self.tabs.setCurrentWidget(self.messages)
+
+    def _ensemble(self) -> Any:
+        return self.run_view.stored.ensemble if self.run_view.stored else None
+
+    # ---- what the user can do -------------------------------------------------------------------
+
+    def add_files(self) -> None:
+        """Ask for files and add them."""
+        paths = self.dialogs.input_files(self.settings.last_folder)
+        if paths:
+            self.settings.last_folder = str(paths[0].parent)
+            self.session.add_files(paths)
+
+    def start_run(self) -> None:
+        """Run what the session describes."""
+        if self.monitor.running or self.session.missing():
+            return
+        folder = self.session.new_run_folder()
+        self.monitor.start(self.session.spec(), folder)
+        self._remember(folder)
+
+    def cancel_run(self) -> None:
+        """Ask the running job to stop."""
+        if self.monitor.running:
+            self.monitor.cancel()
+            self._show_running()
+
+    def open_run(self, path: Path | None = None) -> None:
+        """Show a run directory; one that is being computed is followed."""
+        path = path or self.dialogs.folder("Open a run", str(self.session.runs_folder))
+        if path is None:
+            return
+        if self.monitor.running:
+            self._complain("A run is going on. Wait for it or cancel it before opening another.")
+            return
+        self.run_view.open(path, self._attach)
+        if path.is_dir():
+            self._remember(path)
+
+    def _attach(self, run: StoredRun) -> bool:
+        """Follow a run that a process is computing; whether that is so."""
+        if run.running and not self.monitor.running:
+            self.monitor.start(None, run.folder)
+            return True
+        return False
+
+    def load_spec(self, path: Path | None = None) -> None:
+        """Load settings from TOML or JSON."""
+        path = path or self.dialogs.open_spec(self.settings.last_folder)
+        if path is None:
+            return
+        from engine.specs.codec import load_spec
+
+        self._in_background(lambda p=path: load_spec(p), self._spec_loaded)
+
+    def _spec_loaded(self, spec: Any) -> None:
+        if isinstance(spec, DpsSpec):
+            self.session.load(spec)
+            self._say("Settings loaded.")
+        else:
+            self._complain(
+                "These settings train a prior; the window runs reconstructions. Use `verglas run`."
+            )
+
+    def save_spec(self) -> None:
+        """Save the settings as TOML."""
+        reason = self.session.missing()
+        if reason:
+            self._complain(f"The settings can't be saved yet: {reason}")
+            return
+        path = self.dialogs.save_as("Save settings", "run.toml", "Run description (*.toml)")
+        if path is not None:
+            from engine.specs.codec import dump_toml
+
+            spec = self.session.spec()
+            self._in_background(lambda: dump_toml(spec, path), lambda _r: self._say(f"Saved {path.name}."))
+
+    def export(self) -> None:
+        """Ask how, and export the ensemble that is shown."""
+        stored = self.run_view.stored
+        if stored is None or stored.ensemble is None:
+            return
+        from engine.io.export import FORMATS
+
+        folder = stored.folder if stored.folder.is_dir() else stored.folder.parent
+        dialog = ExportDialog(dict(FORMATS), folder, "ensemble", typical_spacing_A(stored.ensemble), self)
+        accepted, wish = dialog.exec(), dialog.wish()
+        dialog.deleteLater()
+        if accepted:
+            self.export_to(wish)
+
+    def export_to(self, wish: ExportWish) -> None:
+        """Export the ensemble that is shown."""
+        stored = self.run_view.stored
+        if stored is None:
+            return
+        self.statusBar().showMessage(f"Exporting {wish.path.name}…")
+        self._in_background(
+            lambda: export(stored, wish),
+            lambda files: self._say(
+                "Exported " + ", ".join(f.name for f in files) + f" to {wish.path.parent}"
+            ),
+        )
+
+    def save_screenshot(self) -> None:
+        """Save the picture of the clouds."""
+        image = self.viewer.points.screenshot()
+        suggestion = str(self.session.runs_folder / "verglas.png")
+        path = self.dialogs.save_as("Save the picture", suggestion, "Picture (*.png)")
+        if path is not None:
+            target = str(path.with_suffix(path.suffix or ".png"))
+            self._in_background(
+                lambda: image.save(target), lambda done: (self._say if done else self._complain)(
+                    f"Saved {target}." if done else f"{target} can't be written."
+                )
+            )  # fmt: skip
+
+    def choose_theme(self, name: str) -> None:
+        """Light, dark, or as the system."""
+        self.settings.theme = name
+        style.choose_scheme(name)
+
+    def _choose_weights(self) -> None:
+        path = self.dialogs.weights(self.settings.last_folder)
+        if path is not None:
+            self.run_panel.show_weights(str(path))
+
+    def _choose_runs_folder(self) -> None:
+        path = self.dialogs.folder("Where to write runs", str(self.session.runs_folder))
+        if path is not None:
+            self.session.runs_folder = self.settings.runs_folder = path
+            self.run_panel.show_folder(str(path))
+
+    def _open_folder(self) -> None:
+        if self.run_view.stored is not None:
+            QDesktopServices.openUrl(QUrl.fromLocalFile(str(self.run_view.stored.folder)))
+
+    def _remember(self, folder: Path) -> None:
+        self.settings.add_recent_run(folder)
+        self.actions_.show_recent(self.settings.recent_runs())
+
+    def _in_background(self, work: Callable[[], Any], done: Callable[[Any], None]) -> None:
+        self.background.submit(work, done, lambda error: self._complain(words(error)))
+
+    # ---- events ---------------------------------------------------------------------------------
+
+    def dragEnterEvent(self, event: QDragEnterEvent) -> None:
+        """Take files."""
+        if event.mimeData().hasUrls() and not self.monitor.running:
+            event.acceptProposedAction()
+
+    def dropEvent(self, event: QDropEvent) -> None:
+        """Add the dropped files."""
+        self.session.add_files([Path(u.toLocalFile()) for u in event.mimeData().urls() if u.isLocalFile()])
+        event.acceptProposedAction()
+
+    def closeEvent(self, event: QCloseEvent) -> None:
+        """Ask what becomes of a running job, then leave nothing behind."""
+        if self._closed:
+            return
+        if self.monitor.running:
+            answer = self.dialogs.leave_running()
+            if answer == "stay":
+                event.ignore()
+                return
+            if answer == "cancel":
+                self.monitor.cancel()
+        self._closed = True
+        self.settings.set_geometry("window", self.saveGeometry())
+        self.settings.set_geometry("columns", self._columns.saveState())
+        self.run_view.close()
+        self.monitor.leave()
+        self.background.close()
+        self.viewer.points.release()
+        super().closeEvent(event)

@@ -1,0 +1,107 @@
+"""What a run measured (``results/metrics.json``), ready to be shown."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+# name, label, unit, factor, what it means
+_ROWS = (
+    ("rmsd_points_A", "RMSD, points, aligned", "Å", 1.0,
+     "Root mean square distance to the reference's points, matched one to one, after scaling and rigid alignment."),
+    ("rmsd_atoms_A", "RMSD, atoms, aligned", "Å", 1.0,
+     "Root mean square distance of each heavy atom to its nearest point, after scaling and rigid alignment."),
+    ("rmsd_points_unaligned_A", "RMSD, points, in place", "Å", 1.0,
+     "The same without any alignment: poses are known, so the result should already be in place."),
+    ("rmsd_atoms_unaligned_A", "RMSD, atoms, in place", "Å", 1.0,
+     "Distance of each heavy atom to its nearest point without any alignment."),
+    ("chamfer_A", "Chamfer distance", "Å", 1.0, "Mean distance to the nearest point, both ways, without alignment."),
+    ("emd_A", "Earth Mover's distance", "Å", 1.0, "Mean distance under the best one-to-one matching, without alignment."),
+    ("chamfer", "Chamfer distance × 100", "of half-size", 100.0, "In units of the object's half-size, as papers give it."),
+    ("emd", "Earth Mover's × 100", "of half-size", 100.0, "In units of the object's half-size, as papers give it."),
+    ("energy", "Misfit to the evidence × 1000", "half-size²", 1000.0,
+     "Mean squared residual per point, averaged over the observations."),
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Measure:
+    """One row of the table: ``values`` has one entry per sample."""
+
+    label: str
+    unit: str
+    values: tuple[float, ...]
+    help: str = ""
+
+    @property
+    def mean_text(self) -> str:
+        """Mean ± standard deviation with the unit."""
+        values = np.asarray(self.values)
+        sd = f" ± {number(values.std(ddof=1))}" if len(values) > 1 else ""
+        return f"{number(values.mean())}{sd} {self.unit}"
+
+    @property
+    def range_text(self) -> str:
+        """Lowest to highest."""
+        return f"{number(min(self.values))} – {number(max(self.values))}" if len(self.values) > 1 else ""
+
+
+def measures_of(metrics: dict[str, Any]) -> list[Measure]:
+    """The rows that a run has; those that don't apply are left out."""
+    found = []
+    per_sample = metrics.get("per_sample") or {}
+    for name, label, unit, factor, help_text in _ROWS:
+        values = [v * factor for v in per_sample.get(name) or () if isinstance(v, int | float)]
+        if values:
+            found.append(Measure(label, unit, tuple(values), help_text))
+    return found
+
+
+def fsc_of(metrics: dict[str, Any]) -> tuple[NDArray[np.floating], NDArray[np.floating], str] | None:
+    """Frequencies (1/Å), correlations and a title, or None."""
+    curve = metrics.get("fsc") or {}
+    if not curve.get("correlation"):
+        return None
+    frequency = np.array(curve["frequency_per_A"], float)
+    correlation = np.array([np.nan if c is None else c for c in curve["correlation"]], float)
+    resolution, nyquist = curve.get("resolution_0p5_A"), curve.get("nyquist_A")
+    if resolution is not None:
+        title = f"Falls below 0.5 at {resolution:.1f} Å"
+    else:
+        title = f"Above 0.5 to {nyquist:.1f} Å" if nyquist else ""
+    return frequency, correlation, title
+
+
+def truth_of(metrics: dict[str, Any]) -> str:
+    """The reference's name; empty without one."""
+    return str((metrics.get("truth") or {}).get("name") or "")
+
+
+def remarks_of(metrics: dict[str, Any]) -> list[str]:
+    """What the evaluation had to say besides numbers."""
+    notes = list((metrics.get("truth") or {}).get("notes") or ())
+    problem = (metrics.get("fsc") or {}).get("problem")
+    return [*map(str, notes), *([str(problem)] if problem else [])]
+
+
+def as_text(measures: Sequence[Measure]) -> str:
+    """A table for a spreadsheet: tabs between columns, one column per sample."""
+    count = max((len(m.values) for m in measures), default=0)
+    head = ["Measure", "Unit", *(f"Sample {i + 1}" for i in range(count))]
+    rows = [[m.label, m.unit, *(f"{v:.6g}" for v in m.values)] for m in measures]
+    return "\n".join("\t".join(row) for row in [head, *rows])
+
+
+def number(value: float) -> str:
+    """Three digits that matter."""
+    magnitude = abs(float(value))
+    if not np.isfinite(magnitude):
+        return "–"
+    digits = (
+        0 if magnitude >= 100 else 1 if magnitude >= 10 else 2 if magnitude >= 0.1 or magnitude == 0 else 3
+    )
+    return f"{value:.{digits}f}"

@@ -1,0 +1,144 @@
+"""The picture in the middle: welcome page or clouds, with the controls above them."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import QSize, Qt, Signal
+from PySide6.QtWidgets import QHBoxLayout, QLabel, QSlider, QStackedWidget, QToolButton, QVBoxLayout, QWidget
+
+from app import style
+from app.number_fields import ChoiceBox
+from app.style import Theme
+from app.viewers.points import PointsView
+
+WELCOME = "Drop your projections here"
+STEPS = (
+    "1.  Drop an image stack and its STAR file — and, if you have them, a low-resolution map or a known part.\n"
+    "2.  Check what Verglas has read, on the left.\n"
+    "3.  Press Run and watch the point clouds form."
+)
+
+
+class ViewerPanel(QWidget):
+    """Toolbar, welcome page and :class:`~app.viewers.points.PointsView`."""
+
+    by_spread_chosen = Signal(bool)
+    screenshot_wanted = Signal()
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.points = PointsView()
+        self._sample = ChoiceBox()
+        self._sample.setToolTip("Show all samples together, or one ([ and ])")
+        self._sample.setAccessibleName("Sample shown")
+        self._sample.currentIndexChanged.connect(
+            lambda _i: self.points.set_sample(self._sample.currentData())
+        )
+        self._colour = ChoiceBox()
+        self._colour.addItem("Colour by sample", False)
+        self._colour.addItem("Colour by spread", True)
+        self._colour.setToolTip("Spread: how far the samples disagree about each point, Å (C)")
+        self._colour.setAccessibleName("Colouring")
+        self._colour.currentIndexChanged.connect(self._colour_changed)
+        self._size = QSlider(Qt.Orientation.Horizontal)
+        self._size.setRange(25, 200)
+        self._size.setValue(100)
+        self._size.setFixedWidth(90)
+        self._size.setToolTip("Size of the points, % of their share of the object's volume")
+        self._size.setAccessibleName("Size of the points")
+        self._size.valueChanged.connect(lambda value: self.points.set_size_factor(value / 100))
+        self._caption = QLabel()
+        self._caption.setObjectName("muted")
+        self._reset = self._button("Show everything, from the first direction (Home)")
+        self._reset.clicked.connect(self.points.reset_view)
+        self._shot = self._button("Save a picture (Ctrl+Shift+S)")
+        self._shot.clicked.connect(self.screenshot_wanted)
+        bar = QHBoxLayout()
+        bar.setContentsMargins(4, 8, 4, 0)
+        for part in (self._sample, self._colour, QLabel("Size"), self._size):
+            bar.addWidget(part)
+        bar.addWidget(self._caption, 1)
+        bar.addWidget(self._reset)
+        bar.addWidget(self._shot)
+        self._stack = QStackedWidget()
+        self._stack.addWidget(self._welcome_page())
+        self._stack.addWidget(self.points)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addLayout(bar)
+        layout.addWidget(self._stack, 1)
+        self.set_samples(0)
+        self.retint()
+
+    def retint(self) -> None:
+        """Draw the icons in the present colours."""
+        self._reset.setIcon(style.icon("reset"))
+        self._shot.setIcon(style.icon("screenshot"))
+
+    def set_theme(self, theme: Theme) -> None:
+        """Use a theme's colours."""
+        self.points.set_theme(theme)
+        self.retint()
+
+    def set_samples(self, count: int) -> None:
+        """Offer this many samples; none shows the welcome page."""
+        self._stack.setCurrentIndex(1 if count else 0)
+        for part in (self._sample, self._colour, self._size, self._reset, self._shot):
+            part.setEnabled(count > 0)
+        if self._sample.count() == count + 1:
+            return
+        chosen = self._sample.currentData()
+        self._sample.blockSignals(True)
+        self._sample.clear()
+        self._sample.addItem("All samples", None)
+        for i in range(count):
+            self._sample.addItem(f"Sample {i + 1}", i)
+        self._sample.setCurrentIndex(chosen + 1 if chosen is not None and chosen < count else 0)
+        self._sample.blockSignals(False)
+        self.points.set_sample(self._sample.currentData())
+
+    def step_sample(self, step: int) -> None:
+        """Go to the next or previous sample, through all."""
+        count = self._sample.count()
+        if count > 1:
+            self._sample.setCurrentIndex((self._sample.currentIndex() + step) % count)
+
+    def toggle_colouring(self) -> None:
+        """Between by sample and by spread."""
+        self._colour.setCurrentIndex(1 - self._colour.currentIndex())
+
+    @property
+    def by_spread(self) -> bool:
+        """Whether spread is shown."""
+        return bool(self._colour.currentData())
+
+    def set_caption(self, text: str) -> None:
+        """A short line beside the controls."""
+        self._caption.setText(text)
+
+    def _colour_changed(self, _index: int) -> None:
+        self.points.set_by_spread(self.by_spread)
+        self.by_spread_chosen.emit(self.by_spread)
+
+    def _button(self, tip: str) -> QToolButton:
+        button = QToolButton()
+        button.setIconSize(QSize(20, 20))
+        button.setToolTip(tip)
+        button.setAccessibleName(tip)
+        return button
+
+    def _welcome_page(self) -> QWidget:
+        page = QWidget()
+        page.setObjectName("page")
+        title = QLabel(WELCOME)
+        title.setObjectName("welcome")
+        steps = QLabel(STEPS)
+        steps.setObjectName("muted")
+        steps.setWordWrap(True)
+        steps.setMaximumWidth(460)
+        layout = QVBoxLayout(page)
+        layout.addStretch(2)
+        layout.addWidget(title, 0, Qt.AlignmentFlag.AlignHCenter)
+        layout.addSpacing(10)
+        layout.addWidget(steps, 0, Qt.AlignmentFlag.AlignHCenter)
+        layout.addStretch(3)
+        return page
