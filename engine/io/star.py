@@ -29,7 +29,7 @@ _ANGLES = ("rlnAngleRot", "rlnAngleTilt", "rlnAnglePsi")
 _SAVE_AGAIN = "Export the poses anew, or repair the file."
 _MAX_SHIFT_A = 1e5
 _BLOCK = re.compile(r"^\s*data_", re.MULTILINE)
-_BLANK_LINES = re.compile(r"\n(?:[ \t\r]*\n){2,}")
+_BLANK_LINES = re.compile(r"\n\s+\n")
 _RELION_COLUMN = re.compile(r"^\s*_rln", re.MULTILINE)
 
 
@@ -239,6 +239,8 @@ def _pixel_sizes(table: pd.DataFrame, tables: dict[str, Any], path: Path) -> NDA
             sizes[:] = _numbers(optics, "rlnImagePixelSize", path)[0]
     elif "rlnImagePixelSize" in table.columns:
         sizes = _numbers(table, "rlnImagePixelSize", path)
+    elif "rlnPixelSize" in table.columns:
+        sizes = _numbers(table, "rlnPixelSize", path)
     elif {"rlnDetectorPixelSize", "rlnMagnification"} <= set(table.columns):
         magnification = _numbers(table, "rlnMagnification", path)
         if (magnification <= 0).any():
