@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
 import platform
@@ -53,6 +54,7 @@ APT = {
     "libSM.so.6": "libsm6",
     "libICE.so.6": "libice6",
     "libglib-2.0.so.0": "libglib2.0-0",
+    "libgthread-2.0.so.0": "libglib2.0-0",
 }
 
 
@@ -185,13 +187,38 @@ def missing_libraries() -> list[str]:
     return sorted(missing)
 
 
+def missing_packages(*, display: bool = False) -> list[str]:
+    """Debian packages to install so that the window and OpenGL work; empty off Linux.
+
+    Parameters
+    ----------
+    display : also what a machine without a screen needs to test the window: Xvfb and a font.
+    """
+    if sys.platform != "linux":
+        return []
+    packages = {APT[name] for name in missing_libraries() if name in APT}
+    for name in ("libEGL.so.1", "libGL.so.1"):  # loaded by name, so that ldd doesn't see them
+        try:
+            ctypes.CDLL(name)
+        except OSError:
+            packages.add(APT[name])
+    drivers = [*Path("/usr/lib").glob("*/dri/*_dri.so"), *Path("/usr/lib64").glob("dri/*_dri.so")]
+    if not drivers and not list(Path("/usr/lib").glob("*/libgallium*.so")):
+        packages.add("libgl1-mesa-dri")
+    if display:
+        if shutil.which("Xvfb") is None:
+            packages.add("xvfb")
+        if not any(Path("/usr/share/fonts").rglob("*.[to]tf")):
+            packages.add("fonts-dejavu-core")
+    return sorted(packages)
+
+
 def _qt_libraries() -> Finding:
     if installed("PySide6-Essentials") is None:
         return Finding("Window", "problem", "PySide6 is not installed", "Run `make setup` again.")
     missing = missing_libraries()
     if missing:
-        packages = sorted({APT.get(name, name) for name in missing})
-        advice = f"sudo apt-get install {' '.join(packages)}"
+        advice = f"sudo apt-get install {' '.join(missing_packages())}"
         return Finding("Window", "problem", f"Qt lacks {', '.join(missing)}", advice)
     return Finding("Window", "ok", f"Qt {installed('PySide6-Essentials')} finds its libraries")
 
@@ -225,7 +252,8 @@ major, minor = EGL.EGLint(), EGL.EGLint()
 assert EGL.eglInitialize(d, major, minor), "EGL does not start"
 assert EGL.eglBindAPI(EGL.EGL_OPENGL_API), "EGL has no OpenGL"
 config, count = (EGL.EGLConfig * 1)(), EGL.EGLint()
-wanted = (EGL.EGLint * 3)(EGL.EGL_RENDERABLE_TYPE, EGL.EGL_OPENGL_BIT, EGL.EGL_NONE)
+asked = [EGL.EGL_RENDERABLE_TYPE, EGL.EGL_OPENGL_BIT, EGL.EGL_SURFACE_TYPE, EGL.EGL_PBUFFER_BIT, EGL.EGL_NONE]
+wanted = (EGL.EGLint * len(asked))(*asked)
 EGL.eglChooseConfig(d, wanted, config, 1, count)
 assert count.value, "EGL has no usable configuration"
 c = EGL.eglCreateContext(d, config[0], EGL.EGL_NO_CONTEXT, None)

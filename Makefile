@@ -1,0 +1,38 @@
+# Two commands do all the set-up on a bare machine: `make demo` and `make test`.
+.PHONY: help setup demo test check format bench app
+.DEFAULT_GOAL := help
+BIN := .venv/bin
+
+help:
+	@echo "make demo    set up, reconstruct a real complex from embedded projections, show the result"
+	@echo "make app     set up, open the window"
+	@echo "make test    set up, run all checks and tests (what CI runs)"
+	@echo "make check   only the static checks: ruff, mypy, import-linter"
+	@echo "make format  lay out the code (ruff)"
+	@echo "make bench   accuracy benchmark: make bench ARGS='--clouds FILE.npz --limit 5'"
+	@echo "make setup   only the set-up"
+
+setup:
+	@bash packaging/setup.sh
+
+demo: setup
+	$(BIN)/verglas demo --out demo-output
+
+app: setup
+	$(BIN)/verglas app
+
+test: check
+	LIBGL_ALWAYS_SOFTWARE=1 $(BIN)/python -m pytest
+
+check: setup
+	$(BIN)/ruff format --check
+	$(BIN)/ruff check
+	$(BIN)/lint-imports
+	$(BIN)/mypy
+
+format: setup
+	$(BIN)/ruff format
+	$(BIN)/ruff check --fix --exit-zero
+
+bench: setup
+	$(BIN)/python -m tests.benchmarks.dps_accuracy $(ARGS)
