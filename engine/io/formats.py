@@ -17,7 +17,7 @@ import numpy as np
 
 from engine.errors import InputError, SpecError
 from engine.io.ensemble import read_ensemble
-from engine.io.mrc import read_header
+from engine.io.mrc import read_header, refuse_unusable_map
 from engine.io.mrc_header import HEADER_BYTES, MrcHeader, kind_of, looks_like_mrc
 from engine.io.pixel_size import PixelSizeError, check_given
 from engine.io.points import looks_like_points, npz_shapes, read_points
@@ -30,7 +30,7 @@ from engine.specs.job import TrainPriorSpec
 Kind = Literal[
     "structure", "volume", "images", "poses", "points2d", "points3d", "clouds", "prior", "spec", "ensemble"
 ]
-_SPEC_KIND = re.compile(r"^\s*[\"']?kind[\"']?\s*[=:]\s*[\"'](dps|train_prior)[\"']", re.MULTILINE)
+_SPEC_KIND = re.compile(r"(?:^|[{,])\s*[\"']?kind[\"']?\s*[=:]\s*[\"'](dps|train_prior)[\"']", re.MULTILINE)
 _MAX_SAFETENSORS_HEADER = 16 << 20
 
 
@@ -126,6 +126,7 @@ def _mrc(path: Path, given_A: float | None) -> FileSummary:
         if counts[0] == counts[1] == counts[2] or header.ispg == 1:
             notes.append(f"Taken for images because {why}.")
         return FileSummary(path, "images", "Image stack", lines, tuple(notes), not known)
+    refuse_unusable_map(header, path)
     if header.ispg != 1:
         notes.append(f"The header calls itself a stack (ISPG {header.ispg}); taken for a map because {why}.")
     box = " × ".join(f"{s * n:.4g}" for s, n in zip(spacing, counts, strict=True))

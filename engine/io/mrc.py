@@ -23,8 +23,6 @@ from engine.io.pixel_size import PixelSizeError, check_given
 from engine.io.streams import fill, is_gzipped, open_bytes
 from engine.types import ImageStack, Volume
 
-__all__ = ["read_header", "read_images", "read_volume", "write_images", "write_volume"]
-
 _COPY_AGAIN = "Copy or download it again."
 
 
@@ -64,16 +62,7 @@ def read_volume(path: str | Path, *, voxel_size_A: float | None = None) -> Volum
     path = Path(path)
     check_given(voxel_size_A, path)
     header = read_header(path)
-    if header.ispg == conventions.ISPG_VOLUME_STACK and 0 < header.sections_per_volume < header.shape[0]:
-        raise InputError("The file holds several maps.", "Save them one by one.", path)
-    if header.shape[0] == 1:
-        raise InputError("The file holds a single image, not a map.", "Open it as an image.", path)
-    if header.skewed:
-        raise InputError(
-            "The map's cell is not orthogonal.",
-            "Resample it, for example with `volume resample` of ChimeraX.",
-            path,
-        )
+    refuse_unusable_map(header, path)
     notes = list(header.notes)
     kind, why = kind_of(header, path)
     if kind == "images":
@@ -93,6 +82,20 @@ def read_volume(path: str | Path, *, voxel_size_A: float | None = None) -> Volum
             + (")." if all(spacing) else "), which needs a voxel size.")
         )
     return Volume(density, spacing, origin, tuple(notes))
+
+
+def refuse_unusable_map(header: MrcHeader, path: Path) -> None:
+    """Raise InputError for a header that can't be a density map's: several maps, one image, skewed."""
+    if header.ispg == conventions.ISPG_VOLUME_STACK and 0 < header.sections_per_volume < header.shape[0]:
+        raise InputError("The file holds several maps.", "Save them one by one.", path)
+    if header.shape[0] == 1:
+        raise InputError("The file holds a single image, not a map.", "Open it as an image.", path)
+    if header.skewed:
+        raise InputError(
+            "The map's cell is not orthogonal.",
+            "Resample it, for example with `volume resample` of ChimeraX.",
+            path,
+        )
 
 
 def read_images(

@@ -170,7 +170,7 @@ def _read_csv(text: str, path: Path) -> tuple[NDArray[np.float64], NDArray[np.fl
     table = np.concatenate(blocks)
     if names is None:
         if width not in (2, 3, 4):
-            raise InputError(f"The file has {width} columns and no header.", _CSV_ADVICE, path)
+            raise InputError(f"Without a header, rows of {width} can't be understood.", _CSV_ADVICE, path)
         names = ["x", "y", "z", "weight"][:width]
     axes = [a for a in "xyz" if a in names]
     points = table[:, [names.index(a) for a in axes]]

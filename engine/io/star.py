@@ -65,10 +65,18 @@ def read_poses(path: str | Path, *, pixel_size_A: float | None = None) -> Poses:
     if name not in ("particles", "images", ""):
         notes.append(f"The poses were taken from the table `data_{name}`.")
     sizes = _pixel_sizes(table, tables, path)
+    low, high = PIXEL_SIZE_RANGE_A
+    absurd = np.isfinite(sizes) & ((sizes < low) | (sizes > high))
     if pixel_size_A is not None:
         if np.isfinite(sizes).all() and np.abs(sizes / pixel_size_A - 1).max() > 0.002:
             notes.append(f"The pixel size of {pixel_size_A:g} Å was given; the file says {sizes[0]:.4g} Å.")
         sizes = np.full(len(table), float(pixel_size_A))
+    elif absurd.any():
+        raise PixelSizeError(
+            f"The file gives a pixel size of {sizes[absurd][0]:.4g} Å, which can't be right.",
+            "Give the pixel size.",
+            path,
+        )
     known = bool(np.isfinite(sizes).all())
     if not known:
         notes.append("The file does not say the pixel size.")
@@ -155,8 +163,17 @@ def _read_tables(path: Path) -> dict[str, Any]:
             plain.write_text(_BLANK_LINES.sub("\n\n", text), encoding="utf-8")
             return dict(starfile.read(plain, always_dict=True))
     except Exception as exc:  # starfile and pandas raise whatever a broken table makes them stumble on
-        reason = str(exc).strip().splitlines()[-1][:160] if str(exc).strip() else type(exc).__name__
-        raise InputError(f"The STAR file is damaged: {reason}.", _SAVE_AGAIN, path) from exc
+        raise InputError(f"The STAR file is damaged: {_reason(exc)}.", _SAVE_AGAIN, path) from exc
+
+
+def _reason(exc: Exception) -> str:
+    """What pandas or starfile stumbled on, in words that mean something in a STAR file."""
+    text = " ".join(str(exc).split())
+    if found := re.search(r"Expected (\d+) fields in line (\d+), saw (\d+)", text):
+        return f"a table has {found[3]} values in row {found[2]}, where {found[1]} are expected"
+    if found := re.search(r"Expected axis has (\d+) elements, new values have (\d+)", text):
+        return f"the rows of a table have {found[1]} values, but its header names {found[2]} columns"
+    return text.rstrip(".")[:160] or type(exc).__name__
 
 
 def _pose_table(tables: dict[str, Any], path: Path) -> tuple[str, pd.DataFrame]:
@@ -212,7 +229,7 @@ def _numbers(table: pd.DataFrame, column: str, path: Path) -> NDArray[np.float64
     bad = np.flatnonzero(~np.isfinite(values))
     if len(bad):
         raise InputError(
-            f"{column} is not a number in row {bad[0] + 1} ({table[column].iloc[bad[0]]!r})"
+            f"{column} is not a number in row {bad[0] + 1} ({table[column].iloc[bad[0]]})"
             + (f" and in {len(bad) - 1} more." if len(bad) > 1 else "."),
             "The row may be too short or damaged. " + _SAVE_AGAIN,
             path,
@@ -247,11 +264,6 @@ def _pixel_sizes(table: pd.DataFrame, tables: dict[str, Any], path: Path) -> NDA
             raise InputError("The magnification (rlnMagnification) is not positive.", _SAVE_AGAIN, path)
         # The detector's pixel is in micrometres.
         sizes = 1e4 * _numbers(table, "rlnDetectorPixelSize", path) / magnification
-    low, high = PIXEL_SIZE_RANGE_A
-    if np.isfinite(sizes).any() and ((sizes < low) | (sizes > high)).any():
-        raise InputError(
-            f"The file gives a pixel size of {sizes[0]:.4g} Å, which can't be right.", _SAVE_AGAIN, path
-        )
     return sizes
 
 

@@ -67,6 +67,8 @@ def read_structure(path: str | Path, *, chains: Sequence[str] = ()) -> Structure
         atoms = _Atoms(parsed)
     except RuntimeError as exc:
         raise InputError(f"The structure can't be used: {exc}.", "Shorten those names.", path) from exc
+    if len(atoms.coords) == 0:
+        raise InputError("The file holds no atoms.", "Download it again.", path)
     if not (np.abs(atoms.coords) <= MAX_COORDINATE_A).all():
         wrong = ~(np.abs(atoms.coords) <= MAX_COORDINATE_A).all(axis=1)
         raise InputError(
@@ -109,6 +111,7 @@ def _parse(text: str, path: Path) -> gemmi.Structure:
                 raise InputError(
                     "The mmCIF file has no atom coordinates (_atom_site.Cartn_x).", "Download it again.", path
                 )
+            _check_coordinate_values(block, path)
             return gemmi.make_structure_from_block(block)
         if kind == "pdb":
             _check_coordinate_columns(text, path)
@@ -149,6 +152,18 @@ def _check_coordinate_columns(text: str, path: Path) -> None:
                 "Repair the file (columns 31 to 54 hold x, y, z), or use mmCIF.",
                 path,
             ) from exc
+
+
+def _check_coordinate_values(block: gemmi.cif.Block, path: Path) -> None:
+    """Refuse coordinates that gemmi would leave out or read as something else."""
+    for axis in "xyz":
+        for row, value in enumerate(block.find_values(f"_atom_site.Cartn_{axis}"), 1):
+            if not np.isfinite(gemmi.cif.as_number(value)):
+                raise InputError(
+                    f"Atom {row} has no usable coordinates: {value!r} for {axis}.",
+                    "Repair the file, or download it again.",
+                    path,
+                )
 
 
 class _Atoms:

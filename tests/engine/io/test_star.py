@@ -140,3 +140,11 @@ def test_writing_without_a_pixel_size_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no pixel size"):
         write_poses(tmp_path / "p.star", bare, box=32)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_an_absurd_pixel_size_can_be_replaced(tmp_path: Path) -> None:
+    optics = OPTICS.replace("2.5", "1e6")
+    path = save(tmp_path / "p.star", optics, table("particles", (*ANGLES, "rlnOpticsGroup"), "1 2 3 1"))
+    with pytest.raises(PixelSizeError, match="1e\\+06"):
+        read_poses(path)
+    assert read_poses(path, pixel_size_A=2.0).pixel_size_A == 2.0
