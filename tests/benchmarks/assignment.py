@@ -93,9 +93,7 @@ def main() -> None:
     options = parser.parse_args()
     set_workers(options.workers)
     print(f"{workers()} workers, batch {options.batch}; ms per assignment: median (least to most)")
-    print(
-        f"{'size':>5} {'costs':<10} {'scipy, serial':>24} {'assign':>24} {'assign_points':>24}   speed-up of both"
-    )
+    print(f"{'size':>5} {'costs':<10} {'scipy, serial':>24} {'assign':>24} {'assign_points':>24}   speed-ups")
     rows = []
     for size in options.sizes:
         for name, kind in KINDS.items():
