@@ -105,11 +105,20 @@ def check_projections(
         (images, poses),
         "projections",
         f"{used} projection{'s' if used != 1 else ''} with poses",
-        (*stack.lines, *((f"Pixel size {size:g} Å",) if size and stack.needs_pixel_size else ())),
+        _lines(stack.lines, size if stack.needs_pixel_size else None),
         notes,
         needs,
         (),
         _thumbnails(images, chosen, size or (1.0 if needs else None)),
+    )
+
+
+def _lines(lines: tuple[str, ...], pixel_size_A: float | None) -> tuple[str, ...]:
+    """The stack's lines, with the pixel size that another file or the user gave."""
+    if not pixel_size_A:
+        return lines
+    return tuple(
+        f"Pixel size {pixel_size_A:g} Å" if line.startswith("Pixel size") else line for line in lines
     )
 
 

@@ -15,6 +15,7 @@ from PySide6.QtWidgets import QCheckBox, QFormLayout, QLabel, QVBoxLayout, QWidg
 
 from app.number_fields import ChoiceBox, FloatBox, IntBox, TextValue
 
+LABEL_WIDTH = 118  # so that the fields of neighbouring forms stand in one column
 _WORDS = {
     "pixel_size_A": "Pixel size", "voxel_size_A": "Voxel size", "rotation": "Pose (w, x, y, z)", "shift_A": "Shift",
     "select": "Images used", "sigma": "Width σ", "sigma_max": "Highest noise σ", "sigma_min": "Lowest noise σ",
@@ -58,12 +59,19 @@ class ModelForm(QWidget):
     model : the model class.
     include : fields to show, in this order; None shows all but ``exclude``.
     exclude : fields not shown.
+    own_toggle : whether the form has its own box to show what is advanced; otherwise
+        :meth:`show_advanced` is for its owner to call.
     """
 
     changed = Signal()
 
     def __init__(
-        self, model: type[BaseModel], *, include: Iterable[str] | None = None, exclude: Iterable[str] = ()
+        self,
+        model: type[BaseModel],
+        *,
+        include: Iterable[str] | None = None,
+        exclude: Iterable[str] = (),
+        own_toggle: bool = True,
     ) -> None:
         super().__init__()
         self.model = model
@@ -84,10 +92,10 @@ class ModelForm(QWidget):
             self._add_row(name, model.model_fields[name])
         self._toggle = QCheckBox("Show all settings")
         self._toggle.setToolTip("Settings that rarely need changing.")
-        self._toggle.toggled.connect(self._show_advanced)
-        self._toggle.setVisible(bool(self._advanced))
+        self._toggle.toggled.connect(self.show_advanced)
+        self._toggle.setVisible(bool(self._advanced) and own_toggle)
         layout.addWidget(self._toggle)
-        self._show_advanced(False)
+        self.show_advanced(False)
 
     def field(self, name: str) -> QWidget:
         """The entry field of one value."""
@@ -151,6 +159,7 @@ class ModelForm(QWidget):
         label = QLabel(label_of(name) + (f" ({unit})" if unit and isinstance(widget, TextValue) else ""))
         label.setToolTip(tip)
         label.setBuddy(widget)
+        label.setMinimumWidth(LABEL_WIDTH)
         error = QLabel()
         error.setObjectName("error")
         error.setWordWrap(True)
@@ -166,7 +175,8 @@ class ModelForm(QWidget):
         self.check()
         self.changed.emit()
 
-    def _show_advanced(self, shown: bool) -> None:
+    def show_advanced(self, shown: bool) -> None:
+        """Show or hide the fields that rarely need changing."""
         for name in self._advanced:
             self._rows.setRowVisible(self._fields[name], shown)
 

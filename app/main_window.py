@@ -76,12 +76,8 @@ class MainWindow(QMainWindow):
         self._left.addWidget(self.run_panel)
         self._left.setSizes([430, 450])
         self._left.setChildrenCollapsible(False)
-        energy_page = QWidget()
-        energy_layout = QHBoxLayout(energy_page)
-        energy_layout.setContentsMargins(4, 8, 8, 4)
-        energy_layout.addWidget(self.energies)
         self.tabs = QTabWidget()
-        self.tabs.addTab(energy_page, "Energies")
+        self.tabs.addTab(self.energies, "Energies")
         self.tabs.addTab(self.results, "Results")
         self.tabs.addTab(self.messages, "Messages")
         self.tabs.setTabToolTip(0, "How well the clouds fit each observation, as the noise falls")
@@ -168,6 +164,18 @@ class MainWindow(QMainWindow):
         reason = self.session.missing()
         self.run_panel.show_plan("" if reason else self.session.sentence(), reason)
         self.actions_.run.setEnabled(not reason and not self.monitor.running)
+        if self.monitor.running:
+            self.viewer.set_welcome(
+                "Running", "The clouds appear here as soon as the evidence has been read."
+            )
+        elif not self.session.evidence:
+            self.viewer.set_welcome()
+        elif reason:
+            self.viewer.set_welcome("Almost ready", reason)
+        else:
+            self.viewer.set_welcome(
+                "Ready", f"{self.session.sentence()}\nPress Run and watch the point clouds form."
+            )
 
     def _show_running(self) -> None:
         running = self.monitor.running
@@ -321,6 +329,7 @@ class MainWindow(QMainWindow):
         """Light, dark, or as the system."""
         self.settings.theme = name
         style.choose_scheme(name)
+        self.set_theme()
 
     def _choose_weights(self) -> None:
         path = self.dialogs.weights(self.settings.last_folder)

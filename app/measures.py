@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+ENERGY = "energy"
 # name, label, unit, factor, what it means
 _ROWS = (
     ("rmsd_points_A", "RMSD, points, aligned", "Å", 1.0,
@@ -21,9 +22,9 @@ _ROWS = (
      "Distance of each heavy atom to its nearest point without any alignment."),
     ("chamfer_A", "Chamfer distance", "Å", 1.0, "Mean distance to the nearest point, both ways, without alignment."),
     ("emd_A", "Earth Mover's distance", "Å", 1.0, "Mean distance under the best one-to-one matching, without alignment."),
-    ("chamfer", "Chamfer distance × 100", "of half-size", 100.0, "In units of the object's half-size, as papers give it."),
-    ("emd", "Earth Mover's × 100", "of half-size", 100.0, "In units of the object's half-size, as papers give it."),
-    ("energy", "Misfit to the evidence × 1000", "half-size²", 1000.0,
+    ("chamfer", "Chamfer × 100, relative", "", 100.0, "In units of the object's half-size, as papers give it."),
+    ("emd", "Earth Mover's × 100, rel.", "", 100.0, "In units of the object's half-size, as papers give it."),
+    (ENERGY, "Misfit to the evidence", "Å²", 1.0,
      "Mean squared residual per point, averaged over the observations."),
 )  # fmt: skip
 
@@ -41,8 +42,9 @@ class Measure:
     def mean_text(self) -> str:
         """Mean ± standard deviation with the unit."""
         values = np.asarray(self.values)
-        sd = f" ± {number(values.std(ddof=1))}" if len(values) > 1 else ""
-        return f"{number(values.mean())}{sd} {self.unit}"
+        digits = decimals(values.mean())
+        sd = f" ± {values.std(ddof=1):.{digits}f}" if len(values) > 1 else ""
+        return f"{values.mean():.{digits}f}{sd} {self.unit}".strip()
 
     @property
     def range_text(self) -> str:
@@ -55,6 +57,9 @@ def measures_of(metrics: dict[str, Any]) -> list[Measure]:
     found = []
     per_sample = metrics.get("per_sample") or {}
     for name, label, unit, factor, help_text in _ROWS:
+        if name == ENERGY:
+            # The engine states it in units of the frame: Å² as in the plot.
+            factor = float((metrics.get("frame") or {}).get("scale_A") or 0.0) ** 2
         values = [v * factor for v in per_sample.get(name) or () if isinstance(v, int | float)]
         if values:
             found.append(Measure(label, unit, tuple(values), help_text))
@@ -98,10 +103,12 @@ def as_text(measures: Sequence[Measure]) -> str:
 
 def number(value: float) -> str:
     """Three digits that matter."""
+    return f"{value:.{decimals(value)}f}" if np.isfinite(value) else "–"
+
+
+def decimals(value: float) -> int:
+    """Digits after the point that leave three that matter."""
     magnitude = abs(float(value))
-    if not np.isfinite(magnitude):
-        return "–"
-    digits = (
-        0 if magnitude >= 100 else 1 if magnitude >= 10 else 2 if magnitude >= 0.1 or magnitude == 0 else 3
-    )
-    return f"{value:.{digits}f}"
+    if magnitude >= 100 or not np.isfinite(magnitude):
+        return 0
+    return 1 if magnitude >= 10 else 2 if magnitude >= 0.1 or magnitude == 0 else 3

@@ -51,7 +51,12 @@ class FloatBox(QDoubleSpinBox):
 
 
 class ChoiceBox(QComboBox):
-    """One of several values; ignores the wheel."""
+    """One of several values; ignores the wheel, and takes the width that it is given."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+        self.setMinimumContentsLength(12)
 
     def wheelEvent(self, event: QWheelEvent) -> None:
         """Leave the wheel to the scroll area."""

@@ -218,6 +218,7 @@ class RunView(QObject):
         self._energies.clear()
         self._results.clear()
         self._viewer.points.clear()
+        self._viewer.set_samples(0)
         self._viewer.set_caption("")
 
 

@@ -66,6 +66,27 @@ QPushButton:focus {{ border: 2px solid {accent}; padding: 4px 11px; }}
 QLineEdit, QComboBox, QSpinBox, QDoubleSpinBox {{
     background: {surface}; border: 1px solid {border}; border-radius: 4px; padding: 3px 6px; min-height: 18px;
     selection-background-color: {accent}; selection-color: {accent_text}; }}
+QComboBox::drop-down {{ border: none; width: 22px; }}
+QComboBox::down-arrow, QAbstractSpinBox::down-arrow {{ image: url({icons}/down.svg); width: 10px; height: 10px; }}
+QAbstractSpinBox::up-arrow {{ image: url({icons}/up.svg); width: 10px; height: 10px; }}
+QAbstractSpinBox::up-button, QAbstractSpinBox::down-button {{
+    subcontrol-origin: border; border: none; background: transparent; width: 20px; }}
+QAbstractSpinBox::up-button {{ subcontrol-position: top right; margin: 2px 2px 0 0; }}
+QAbstractSpinBox::down-button {{ subcontrol-position: bottom right; margin: 0 2px 2px 0; }}
+QComboBox:disabled, QLineEdit:disabled, QAbstractSpinBox:disabled {{ color: {muted}; background: {window}; }}
+QScrollBar:vertical {{ background: transparent; width: 10px; margin: 0; }}
+QScrollBar::handle:vertical {{ background: {border}; border-radius: 4px; min-height: 30px; margin: 1px; }}
+QScrollBar::handle:vertical:hover {{ background: {muted}; }}
+QScrollBar:horizontal {{ background: transparent; height: 10px; margin: 0; }}
+QScrollBar::handle:horizontal {{ background: {border}; border-radius: 4px; min-width: 30px; margin: 1px; }}
+QScrollBar::add-line, QScrollBar::sub-line {{ width: 0; height: 0; }}
+QScrollBar::add-page, QScrollBar::sub-page {{ background: transparent; }}
+QMenuBar {{ background: {window}; }}
+QMenuBar::item:selected, QMenu::item:selected {{ background: {accent}; color: {accent_text}; }}
+QMenu {{ background: {surface}; border: 1px solid {border}; padding: 4px 0; }}
+QMenu::item {{ padding: 5px 24px; }}
+QMenu::item:disabled {{ color: {muted}; }}
+QMenu::separator {{ height: 1px; background: {border}; margin: 4px 0; }}
 QComboBox QAbstractItemView {{ background: {surface}; selection-background-color: {accent};
     selection-color: {accent_text}; border: 1px solid {border}; }}
 QLineEdit:focus, QComboBox:focus, QSpinBox:focus, QDoubleSpinBox:focus {{ border-color: {accent}; }}
@@ -85,22 +106,51 @@ QStatusBar {{ color: {muted}; }}
 """
 
 
+class _Scheme:
+    """What the user has chosen, and what the system looked like before we changed the palette."""
+
+    name = "system"
+    system_dark: bool | None = None
+
+
 def current_theme() -> Theme:
-    """The theme that fits the application's palette."""
-    window = QGuiApplication.palette().color(QPalette.ColorRole.Window)
-    return DARK if window.lightness() < 128 else LIGHT
+    """The theme that the user has chosen, or the system's."""
+    if _Scheme.name != "system":
+        return DARK if _Scheme.name == "dark" else LIGHT
+    scheme = QGuiApplication.styleHints().colorScheme()
+    if scheme == Qt.ColorScheme.Unknown:
+        if _Scheme.system_dark is None:
+            window = QGuiApplication.palette().color(QPalette.ColorRole.Window)
+            _Scheme.system_dark = window.lightness() < 128
+        return DARK if _Scheme.system_dark else LIGHT
+    return DARK if scheme == Qt.ColorScheme.Dark else LIGHT
 
 
 def choose_scheme(name: str) -> None:
-    """Follow the system, or force light or dark."""
+    """Follow the system, or force light or dark. Takes effect with the next :func:`apply`."""
+    current_theme()  # remembers the system's palette the first time
+    _Scheme.name = name if name in ("light", "dark") else "system"
     schemes = {"light": Qt.ColorScheme.Light, "dark": Qt.ColorScheme.Dark}
     QGuiApplication.styleHints().setColorScheme(schemes.get(name, Qt.ColorScheme.Unknown))
 
 
 def apply(application: QApplication) -> Theme:
-    """Style the application for its present palette and say which theme that is."""
+    """Style the application for the present theme, and say which that is."""
     theme = current_theme()
-    application.setStyleSheet(_SHEET.format(**asdict(theme)))
+    roles = QPalette.ColorRole
+    palette = QPalette(QColor(theme.surface), QColor(theme.window))
+    for role, colour in {
+        roles.Window: theme.window, roles.Base: theme.surface, roles.AlternateBase: theme.window,
+        roles.Text: theme.text, roles.WindowText: theme.text, roles.ButtonText: theme.text,
+        roles.Highlight: theme.accent, roles.HighlightedText: theme.accent_text, roles.Mid: theme.border,
+        roles.PlaceholderText: theme.muted, roles.ToolTipBase: theme.surface, roles.ToolTipText: theme.text,
+    }.items():  # fmt: skip
+        palette.setColor(role, QColor(colour))
+    for role in (roles.Text, roles.WindowText, roles.ButtonText):
+        palette.setColor(QPalette.ColorGroup.Disabled, role, QColor(theme.muted))
+    application.setPalette(palette)
+    icons = str(files("resources") / "icons").replace("\\", "/")
+    application.setStyleSheet(_SHEET.format(icons=icons, **asdict(theme)))
     return theme
 
 

@@ -6,13 +6,23 @@ import numpy as np
 import pyqtgraph as pg
 from numpy.typing import NDArray
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QVBoxLayout, QWidget
+from PySide6.QtWidgets import QLabel, QVBoxLayout, QWidget
 
+from app.measures import number
 from app.style import LIGHT, Theme
 
 LINE_STYLES = (Qt.PenStyle.SolidLine, Qt.PenStyle.DashLine, Qt.PenStyle.DotLine, Qt.PenStyle.DashDotLine)
 MOST_CURVES = 12
 NOISE_LABEL = "Noise level σ (fraction of the half-size)"
+
+
+class PlainLogAxis(pg.AxisItem):
+    """A logarithmic axis with plain numbers at 1, 2 and 5 times powers of ten."""
+
+    def logTickStrings(self, values: list[float], scale: float, spacing: float | None) -> list[str]:
+        """0.2 rather than 2·10⁻¹; nothing where numbers would run into each other."""
+        crowded = abs(self.range[1] - self.range[0]) > 0.7
+        return [_plain(10.0**value, crowded=crowded) for value in values]
 
 
 class Plot(QWidget):
@@ -22,7 +32,8 @@ class Plot(QWidget):
         super().__init__(parent)
         self.theme = LIGHT
         self._labels = {"bottom": x_label, "left": y_label}
-        self.widget = pg.PlotWidget()
+        axes = {name: PlainLogAxis(name) for name in ("bottom", "left")}
+        self.widget = pg.PlotWidget(axisItems=axes)
         self.item = self.widget.getPlotItem()
         self.item.showGrid(x=True, y=True, alpha=0.15)
         self.item.setMenuEnabled(True)
@@ -61,6 +72,12 @@ class EnergyPlot(Plot):
         self._by_step = False
         self._legend: pg.LegendItem | None = None
         super().__init__(NOISE_LABEL, "Energy per observation (Å²)", parent)
+        self._empty = QLabel("When a run is on, this shows how well the clouds fit each observation.")
+        self._empty.setObjectName("muted")
+        self._empty.setWordWrap(True)
+        self._empty.setAlignment(Qt.AlignmentFlag.AlignTop)
+        self.layout().addWidget(self._empty)
+        self.layout().setContentsMargins(8, 8, 8, 4)
         self._legend = self.item.addLegend(offset=(-8, 8), labelTextSize="9pt")
         self._set_axis(by_step=False)
 
@@ -90,6 +107,8 @@ class EnergyPlot(Plot):
         """Draw all curves; old ones are continued, not made again."""
         if self._legend is None:
             return
+        self.widget.setVisible(bool(self._values))
+        self._empty.setVisible(not self._values)
         if set(self._curves) - set(self._values):
             for curve in self._curves.values():
                 self.item.removeItem(curve)
@@ -142,6 +161,8 @@ class FscPlot(Plot):
         self.item.addItem(line)
         frequency, correlation = self._curve
         keep = np.isfinite(frequency) & np.isfinite(correlation)
+        lowest = min(-0.1, float(correlation[keep].min()) - 0.05) if keep.any() else -0.1
+        self.item.setYRange(lowest, 1.05, padding=0)
         self.item.plot(frequency[keep], correlation[keep], pen=pg.mkPen(self.theme.series[0], width=2))
         label = pg.TextItem("0.5", color=self.theme.muted, anchor=(0, 1))
         label.setPos(0, 0.5)
@@ -175,7 +196,14 @@ class SpreadPlot(Plot):
         self.item.addItem(bars)
         middle = float(np.median(spread))
         self.item.addItem(pg.InfiniteLine(middle, pen=pg.mkPen(self.theme.series[1], width=2)))
-        self.item.setTitle(f"Median {middle:.2g} Å", color=self.theme.text, size="9pt")
+        self.item.setTitle(f"Median {number(middle)} Å", color=self.theme.text, size="9pt")
+
+
+def _plain(value: float, *, crowded: bool) -> str:
+    mantissa = value / 10 ** np.floor(np.log10(value) + 1e-9)
+    if crowded and not any(abs(mantissa - m) < 0.01 for m in (1, 2, 5)):
+        return ""
+    return f"{value:.3g}" if value < 1e4 else f"{value:.0e}"
 
 
 def _goes_back(last: float, now: float, *, up: bool) -> bool:

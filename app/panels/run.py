@@ -6,6 +6,7 @@ from typing import Any
 
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import (
+    QCheckBox,
     QFormLayout,
     QFrame,
     QHBoxLayout,
@@ -19,7 +20,7 @@ from PySide6.QtWidgets import (
 )
 
 from app import style
-from app.forms import ModelForm
+from app.forms import LABEL_WIDTH, ModelForm
 from app.number_fields import ChoiceBox
 from engine.specs.components import (
     Algorithm1,
@@ -191,7 +192,7 @@ class RunPanel(QWidget):
         weights_button.clicked.connect(self.weights_wanted)
         weights_layout.addWidget(self._weights_name, 1)
         weights_layout.addWidget(weights_button)
-        self._prior_form = ModelForm(GaussianPrior)
+        self._prior_form = ModelForm(GaussianPrior, own_toggle=False)
         self._prior_form.changed.connect(self._enter_prior)
         self._sampler = ChoiceBox()
         self._sampler.setToolTip("How the ensemble is drawn.")
@@ -199,13 +200,13 @@ class RunPanel(QWidget):
         for key, (words, model) in SAMPLERS.items():
             self._sampler.addItem(words, key)
             self._sampler.setItemData(self._sampler.count() - 1, model.__doc__, Qt.ItemDataRole.ToolTipRole)
-            form = ModelForm(model)
+            form = ModelForm(model, own_toggle=False)
             form.changed.connect(self._enter_sampler)
             self._sampler_forms[key] = form
         self._sampler.activated.connect(self._sampler_activated)
-        self.settings_form = ModelForm(DpsSpec, include=SETTINGS)
+        self.settings_form = ModelForm(DpsSpec, include=SETTINGS, own_toggle=False)
         self.settings_form.changed.connect(self._enter_settings)
-        self.frame_form = ModelForm(FrameSpec)
+        self.frame_form = ModelForm(FrameSpec, own_toggle=False)
         self.frame_form.changed.connect(self._enter_frame)
         self._folder = QLineEdit()
         self._folder.setReadOnly(True)
@@ -215,26 +216,26 @@ class RunPanel(QWidget):
         folder_row = QHBoxLayout()
         folder_row.addWidget(self._folder, 1)
         folder_row.addWidget(folder_button)
-        rows.addRow("Preset", self._preset)
-        rows.addRow("Prior", self._prior)
+        rows.addRow(_heading("Preset"), self._preset)
+        rows.addRow(_heading("Prior"), self._prior)
         rows.addRow(self._weights_row)
         rows.addRow(self._prior_form)
-        rows.addRow("Sampler", self._sampler)
+        rows.addRow(_heading("Sampler"), self._sampler)
         for form in self._sampler_forms.values():
             rows.addRow(form)
         rows.addRow(_rule())
         rows.addRow(self.settings_form)
-        rows.addRow("Write to", folder_row)
-        rows.addRow(_rule())
-        frame_heading = QLabel("Place and size of the object")
-        frame_heading.setToolTip("Estimated from the evidence unless you enter them.")
-        rows.addRow(frame_heading)
+        rows.addRow(_heading("Write to"), folder_row)
         rows.addRow(self.frame_form)
+        self.advanced = QCheckBox("Show all settings")
+        self.advanced.setToolTip("Settings that rarely need changing.")
+        self.advanced.toggled.connect(self._show_advanced)
+        rows.addRow(self.advanced)
         layout = QVBoxLayout(page)
         layout.setContentsMargins(0, 0, 6, 0)
         layout.addLayout(rows)
         layout.addStretch(1)
-        self._show_prior()
+        self._show_advanced(False)
         self._show_sampler()
         return page
 
@@ -244,12 +245,18 @@ class RunPanel(QWidget):
     def _select(box: ChoiceBox, key: str) -> None:
         box.setCurrentIndex(max(0, box.findData(key)))
 
+    def _show_advanced(self, shown: bool) -> None:
+        for form in (*self._sampler_forms.values(), self._prior_form, self.settings_form, self.frame_form):
+            form.show_advanced(shown)
+        self.frame_form.setVisible(shown)
+        self._show_prior()
+
     def _show_prior(self) -> None:
         key = self._prior.currentData()
         self._weights_row.setVisible(key == "file")
         self._weights_name.setText(self._weights.replace("\\", "/").rsplit("/", 1)[-1])
         self._weights_name.setToolTip(self._weights)
-        self._prior_form.setVisible(key == "gaussian")
+        self._prior_form.setVisible(key == "gaussian" and self.advanced.isChecked())
 
     def _show_sampler(self) -> None:
         for key, form in self._sampler_forms.items():
@@ -299,6 +306,12 @@ def _label(name: str) -> QLabel:
     label = QLabel()
     label.setObjectName(name)
     label.setWordWrap(True)
+    return label
+
+
+def _heading(text: str) -> QLabel:
+    label = QLabel(text)
+    label.setMinimumWidth(LABEL_WIDTH)
     return label
 
 

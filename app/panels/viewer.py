@@ -96,6 +96,11 @@ class ViewerPanel(QWidget):
         self._sample.blockSignals(False)
         self.points.set_sample(self._sample.currentData())
 
+    def set_welcome(self, title: str = WELCOME, text: str = STEPS) -> None:
+        """What the page says that is shown before there are clouds."""
+        self._welcome.setText(title)
+        self._steps.setText(text)
+
     def step_sample(self, step: int) -> None:
         """Go to the next or previous sample, through all."""
         count = self._sample.count()
@@ -129,16 +134,20 @@ class ViewerPanel(QWidget):
     def _welcome_page(self) -> QWidget:
         page = QWidget()
         page.setObjectName("page")
-        title = QLabel(WELCOME)
+        self._welcome = title = QLabel(WELCOME)
         title.setObjectName("welcome")
-        steps = QLabel(STEPS)
+        self._steps = steps = QLabel(STEPS)
         steps.setObjectName("muted")
         steps.setWordWrap(True)
-        steps.setMaximumWidth(460)
+        steps.setAlignment(Qt.AlignmentFlag.AlignHCenter)
         layout = QVBoxLayout(page)
         layout.addStretch(2)
         layout.addWidget(title, 0, Qt.AlignmentFlag.AlignHCenter)
         layout.addSpacing(10)
-        layout.addWidget(steps, 0, Qt.AlignmentFlag.AlignHCenter)
+        row = QHBoxLayout()
+        row.addStretch(1)
+        row.addWidget(steps, 6)
+        row.addStretch(1)
+        layout.addLayout(row)
         layout.addStretch(3)
         return page

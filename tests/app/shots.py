@@ -16,7 +16,6 @@ os.environ.setdefault("QT_QPA_PLATFORM", "xcb")
 
 from PySide6.QtWidgets import QApplication
 
-from app import style
 from app.main_window import MainWindow
 from app.panels.export import ExportDialog, ExportWish
 from app.settings import Settings
@@ -74,15 +73,15 @@ class Shots:
         card._settings.setChecked(False)
         window.run_panel._sampler.setCurrentIndex(1)
         window.run_panel._show_sampler()
-        window.run_panel._sampler_forms["algorithm1"]._toggle.setChecked(True)
+        window.run_panel.advanced.setChecked(True)
         self.shot("05_advanced")
-        window.run_panel._sampler_forms["algorithm1"]._toggle.setChecked(False)
-        session.set_sampler({"kind": "proximal", "steps": 40})
+        window.run_panel.advanced.setChecked(False)
+        session.set_sampler({"kind": "proximal", "steps": 30})
         session.set_prior({"kind": "gaussian", "sigma": 0.362})
-        session.set_settings({"samples": 5, "title": "three lobes"})
+        session.set_settings({"samples": 4, "points": 200, "title": "three lobes"})
         session.loaded.emit()
         window.start_run()
-        self.wait(lambda: len(next(iter(window.energies.values.values()), [])) > 8)
+        self.wait(lambda: len(next(iter(window.energies.values.values()), [])) > 12)
         self.shot("06_running")
         window.viewer.toggle_colouring()
         self.shot("07_running_by_spread")
@@ -103,14 +102,14 @@ class Shots:
         self.wait(lambda: not window.monitor.running, 180)
         self.wait(lambda: window.run_view.stored is not None)
         self.shot("12_results_without_truth")
-        style.choose_scheme("dark")
+        window.choose_theme("dark")
         self.wait(seconds=0.5)
         self.shot("13_dark")
         window.tabs.setCurrentIndex(0)
         self.shot("14_dark_energies")
         window.resize(1100, 700)
         self.shot("15_small")
-        style.choose_scheme("light")
+        window.choose_theme("light")
         session.add_files([phantom.write_map(self.work / "map.mrc")])
         self.wait(lambda: not session.checking)
         self.shot("16_map")
