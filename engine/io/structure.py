@@ -256,8 +256,8 @@ def _merge_models(atoms: _Atoms, assembly_name: bool, notes: list[str]) -> NDArr
         if why:
             atoms.keep(atoms.models == models[0], "", notes)
             notes.append(
-                f"The file holds {len(models)} models of the same object ({why}), as from NMR or of an ensemble; "
-                "only the first was used."
+                f"The file holds {len(models)} models of the same object ({why}), as from NMR "
+                "or of an ensemble; only the first was used."
             )
             return atoms.chains
     reason = "the name says so" if assembly_name else "they lie in different places"

@@ -109,6 +109,11 @@ BAD: dict[str, tuple[bytes, str, str]] = {
     "mmCIF without atom_site": (b"data_X\n_entry.id X\n", "structure", "atom_site"),
     "mmCIF with an empty loop": (CIF_LOOP.encode(), "structure", "no atom"),
     "mmCIF with a ragged loop": (f"{CIF_LOOP}ATOM 1 C CA ALA A 1 1.0 2.0\n".encode(), "structure", ""),
+    "mmCIF of question marks": (
+        f"{CIF_LOOP}ATOM 1 C CA ALA A 1 ? ? ?\n".encode(),
+        "structure",
+        "coordinates",
+    ),
     "mmCIF with words": (
         f"{CIF_LOOP}ATOM 1 C CA ALA A 1 1 2x 3\n".encode(),
         "structure",
