@@ -49,10 +49,11 @@ app.command("demo")(windows.demo)
 app.command("app")(windows.app)
 
 
-def _show_version(wanted: bool) -> None:
+def _show_version(wanted: bool) -> bool:
     if wanted:
         typer.echo(f"Verglas {version()}")
         raise typer.Exit
+    return wanted
 
 
 @app.callback()

@@ -85,7 +85,7 @@ def examine() -> Iterator[Finding]:
         try:
             yield check()
         except Exception as exc:
-            name = check.__name__.strip("_").replace("_", " ")
+            name = check.__name__.strip("_").replace("_", " ").capitalize()
             yield Finding(name, "warning", f"could not be checked ({type(exc).__name__}: {exc})")
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from jaxtyping import Float, Int64
 from torch import Tensor
@@ -11,6 +11,7 @@ Points = Float[Tensor, "n points 3"]
 Match = Int64[Tensor, "n points"]
 
 
+@runtime_checkable
 class Denoiser(Protocol):
     """A prior, or a prior plus evidence: same shape.
 
@@ -18,9 +19,14 @@ class Denoiser(Protocol):
     normalised coordinates.
     """
 
-    def __call__(self, x: Float[Tensor, "n *shape"], sigma: Float[Tensor, " n"]) -> Float[Tensor, "n *shape"]: ...
+    def __call__(
+        self, x: Float[Tensor, " n *shape"], sigma: Float[Tensor, " n"]
+    ) -> Float[Tensor, " n *shape"]:
+        """Estimate the clean object."""
+        ...
 
 
+@runtime_checkable
 class Observation(Protocol):
     """One measurement of the object, in normalised coordinates.
 

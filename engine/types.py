@@ -34,11 +34,13 @@ class Frame:
 
     def to_A(self, x: FloatArray) -> FloatArray:
         """Normalised (..., 3) to Å (..., 3)."""
-        return x * self.scale_A + np.asarray(self.centre_A)
+        x_A: FloatArray = x * self.scale_A + np.asarray(self.centre_A)
+        return x_A
 
     def from_A(self, x_A: FloatArray) -> FloatArray:
         """Å (..., 3) to normalised (..., 3)."""
-        return (x_A - np.asarray(self.centre_A)) / self.scale_A
+        x: FloatArray = (x_A - np.asarray(self.centre_A)) / self.scale_A
+        return x
 
 
 @dataclass(frozen=True)
@@ -80,11 +82,10 @@ class Structure:
 
     def select_chains(self, names: tuple[str, ...]) -> Structure:
         """The atoms of the named chains only. Raises KeyError for an unknown name."""
-        wanted = [self.chain_names.index(n) if n in self.chain_names else None for n in names]
-        if None in wanted:
-            missing = [n for n, w in zip(names, wanted, strict=True) if w is None]
+        missing = [n for n in names if n not in self.chain_names]
+        if missing:
             raise KeyError(", ".join(missing))
-        keep = np.isin(self.chains, wanted)
+        keep = np.isin(self.chains, [self.chain_names.index(n) for n in names])
         return Structure(
             self.coords_A[keep],
             self.elements[keep],
