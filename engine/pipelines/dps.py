@@ -15,7 +15,7 @@ from torch import Tensor
 from engine.events import Energies, Metric, Progress, Snapshot
 from engine.io.atomic import write_npy, write_text
 from engine.io.ensemble import write_ensemble
-from engine.metrics.ensemble import matched, spread
+from engine.metrics.ensemble import matched, spread_of_matched
 from engine.observations.evidence import estimate_frame, to_observations
 from engine.observations.gather import gather
 from engine.observations.matched import MatchedPoints
@@ -100,6 +100,8 @@ def _write(
 ) -> None:
     """Ensemble, spread, and metrics."""
     results = context.folder / "results"
+    # One order for all samples, so that a point's spread means something and exports can carry it.
+    points_A = matched(points_A).astype(np.float32)
     ensemble = Ensemble(
         points_A=points_A,
         kind="optimum" if spec.sampler.kind == "maximum_likelihood" else "posterior",
@@ -110,7 +112,7 @@ def _write(
     )
     write_ensemble(results / "ensemble.npz", ensemble)
     context.result("ensemble", results / "ensemble.npz")
-    write_npy(results / "spread.npy", spread(matched(points_A)).astype(np.float32))
+    write_npy(results / "spread.npy", spread_of_matched(points_A).astype(np.float32))
     context.result("spread", results / "spread.npy")
     truth = Path(spec.truth) if spec.truth else None
     write_text(results / "metrics.json", json.dumps(evaluate(ensemble, truth, seed=spec.seed), indent=1))
