@@ -15,8 +15,13 @@ def simulate(
     structure: Annotated[Path, typer.Argument(metavar="STRUCTURE", help="PDB or mmCIF file (gzipped too).")],
     out: Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="Folder for the simulated files.")],
     views: Annotated[int, typer.Option(min=0, max=1000, help="Projections, from random directions.")] = 3,
-    box: Annotated[int, typer.Option(min=16, max=1024, help="Side of each image, pixels.")] = 100,
-    pixel_size: Annotated[float, typer.Option(help="Pixel size, Å.")] = 4.0,
+    box: Annotated[
+        int | None, typer.Option(min=16, max=2048, help="Side of each image, pixels. Empty: so that it fits.")
+    ] = None,
+    pixel_size: Annotated[
+        float | None,
+        typer.Option(help="Pixel size, Å. Empty: a third of the resolution, or so that it fits."),
+    ] = None,
     resolution: Annotated[float, typer.Option(help="Resolution of the images, Å.")] = 10.0,
     noise: Annotated[
         float, typer.Option(min=0.0, help="Noise: its standard deviation over the signal's. 0: none.")
@@ -27,6 +32,9 @@ def simulate(
     coarse_points: Annotated[
         int, typer.Option(min=0, max=1024, help="Also a low-resolution shape of so many points. 0: none.")
     ] = 0,
+    coarse_map: Annotated[
+        float | None, typer.Option(metavar="Å", help="Also a low-resolution map, of this resolution.")
+    ] = None,
     subunit: Annotated[
         str, typer.Option(metavar="CHAINS", help="Also these chains as a known part, e.g. A,B.")
     ] = "",
@@ -41,13 +49,18 @@ def simulate(
     Examples:
       verglas simulate 1aon.pdb --out sim --views 5
       verglas simulate 1aon.pdb --out hard --views 1 --coarse-points 40 --noise 1
+      verglas simulate 1aon.pdb --out map --views 2 --coarse-map 30
       verglas simulate 1fnt.cif --out sub --views 3 --subunit A,B,C
       verglas run sim/job.toml --out result
     """  # noqa: D301 - \b is click's mark for "don't wrap"
-    if not 0 < pixel_size <= 100:
-        raise SpecError(f"`--pixel-size` is {pixel_size:g}, but must be more than 0 and at most 100 Å.")
-    if not 0 < resolution <= 1000:
-        raise SpecError(f"`--resolution` is {resolution:g}, but must be more than 0 and at most 1000 Å.")
+    lengths = (
+        ("--pixel-size", pixel_size, 100),
+        ("--resolution", resolution, 1000),
+        ("--coarse-map", coarse_map, 1000),
+    )
+    for name, value, most in lengths:
+        if value is not None and not 0 < value <= most:
+            raise SpecError(f"`{name}` is {value:g}, but must be more than 0 and at most {most} Å.")
     from engine.pipelines.simulate import simulate as make
 
     written = make(
@@ -61,6 +74,7 @@ def simulate(
         seed=seed,
         poses=poses,
         coarse_points=coarse_points,
+        coarse_map_A=coarse_map,
         subunit_chains=tuple(c.strip() for c in subunit.split(",") if c.strip()),
     )
     for path in written:
