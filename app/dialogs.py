@@ -7,7 +7,8 @@ from pathlib import Path
 from PySide6.QtWidgets import QFileDialog, QMessageBox, QWidget
 
 INPUTS = (
-    "All inputs (*.mrc *.mrcs *.map *.ccp4 *.star *.pdb *.cif *.ent *.pdb1 *.gz *.csv *.npz *.safetensors *.toml);;"
+    "All inputs (*.mrc *.mrcs *.map *.ccp4 *.star *.pdb *.cif *.ent *.pdb1 *.gz *.csv *.npz "
+    "*.safetensors *.toml);;"
     "All files (*)"
 )
 

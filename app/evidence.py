@@ -51,6 +51,12 @@ PATH_FIELDS = {
     "subunit": ("file",),
 }
 SIZE_FIELDS = {"projection_images": "pixel_size_A", "coarse_map": "voxel_size_A"}
+PHRASES = {
+    "projection_points": "a projection",
+    "coarse_map": "a low-resolution map",
+    "coarse_points": "a low-resolution shape",
+    "subunit": "a known part",
+}
 UNUSABLE = {
     "clouds": "These are training clouds for a prior, not evidence.",
 }
@@ -90,6 +96,13 @@ class Evidence:
     def names(self) -> str:
         """The file names."""
         return " + ".join(p.name for p in self.paths)
+
+    @property
+    def phrase(self) -> str:
+        """The row as a part of a sentence."""
+        if self.role == "projection_images" and self.checked:
+            return self.checked.title
+        return PHRASES.get(self.role or "", self.names)
 
     @property
     def pixel_size_A(self) -> float | None:

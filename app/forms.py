@@ -17,9 +17,10 @@ from app.number_fields import ChoiceBox, FloatBox, IntBox, TextValue
 
 LABEL_WIDTH = 118  # so that the fields of neighbouring forms stand in one column
 _WORDS = {
-    "pixel_size_A": "Pixel size", "voxel_size_A": "Voxel size", "rotation": "Pose (w, x, y, z)", "shift_A": "Shift",
-    "select": "Images used", "sigma": "Width σ", "sigma_max": "Highest noise σ", "sigma_min": "Lowest noise σ",
-    "rho": "Level spacing ρ", "zeta": "Fresh noise ζ", "alpha": "Guidance α", "beta": "Churn β", "clamp": "Bound of φ",
+    "pixel_size_A": "Pixel size", "voxel_size_A": "Voxel size", "rotation": "Pose (w, x, y, z)",
+    "shift_A": "Shift", "select": "Images used", "sigma": "Width σ", "sigma_max": "Highest noise σ",
+    "sigma_min": "Lowest noise σ", "rho": "Level spacing ρ", "zeta": "Fresh noise ζ",
+    "alpha": "Guidance α", "beta": "Churn β", "clamp": "Bound of φ",
     "observation_sigma": "Error of the evidence", "mass_fraction": "Share of the mass", "centre_A": "Centre",
     "scale_A": "Half-size", "points": "Points", "batch": "Samples at once",
 }  # fmt: skip
@@ -102,7 +103,7 @@ class ModelForm(QWidget):
         return self._fields[name]
 
     def values(self) -> dict[str, Any]:
-        """What is entered, unvalidated but read. Raises ValueError naming the first field that can't be read."""
+        """What is entered, read but not validated. Raises ValueError naming a field that can't be read."""
         found: dict[str, Any] = {}
         for name, widget in self._fields.items():
             try:

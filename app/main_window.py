@@ -1,8 +1,9 @@
-"""The window: evidence and run on the left, clouds in the middle, plots, results and messages on the right."""
+"""The window: evidence and run left, clouds in the middle, plots, results and messages right."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -107,7 +108,7 @@ class MainWindow(QMainWindow):
     def _connect(self) -> None:
         session, inputs, run, monitor = self.session, self.inputs, self.run_panel, self.monitor
         session.added.connect(lambda n: inputs.add(session.evidence[n]))
-        session.updated.connect(lambda n: n in session.evidence and inputs.update_row(session.evidence[n]))
+        session.updated.connect(self._row_changed)
         session.removed.connect(inputs.remove)
         session.changed.connect(self._show_plan)
         session.loaded.connect(self._show_session)
@@ -159,6 +160,10 @@ class MainWindow(QMainWindow):
         self.run_panel.show_values(session.settings, session.prior, session.sampler, session.frame)
         self.run_panel.show_folder(str(session.runs_folder))
         self._show_plan()
+
+    def _row_changed(self, number: int) -> None:
+        if number in self.session.evidence:
+            self.inputs.update_row(self.session.evidence[number])
 
     def _show_plan(self) -> None:
         reason = self.session.missing()
@@ -261,7 +266,7 @@ class MainWindow(QMainWindow):
             return
         from engine.specs.codec import load_spec
 
-        self._in_background(lambda p=path: load_spec(p), self._spec_loaded)
+        self._in_background(partial(load_spec, path), self._spec_loaded)
 
     def _spec_loaded(self, spec: Any) -> None:
         if isinstance(spec, DpsSpec):

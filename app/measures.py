@@ -13,17 +13,22 @@ ENERGY = "energy"
 # name, label, unit, factor, what it means
 _ROWS = (
     ("rmsd_points_A", "RMSD, points, aligned", "Å", 1.0,
-     "Root mean square distance to the reference's points, matched one to one, after scaling and rigid alignment."),
+     "Root mean square distance to the reference's points, matched one to one, after scaling and rigid "
+     "alignment."),
     ("rmsd_atoms_A", "RMSD, atoms, aligned", "Å", 1.0,
      "Root mean square distance of each heavy atom to its nearest point, after scaling and rigid alignment."),
-    ("rmsd_points_unaligned_A", "RMSD, points, in place", "Å", 1.0,
+    ("rmsd_points_unaligned_A", "RMSD, points, unaligned", "Å", 1.0,
      "The same without any alignment: poses are known, so the result should already be in place."),
-    ("rmsd_atoms_unaligned_A", "RMSD, atoms, in place", "Å", 1.0,
+    ("rmsd_atoms_unaligned_A", "RMSD, atoms, unaligned", "Å", 1.0,
      "Distance of each heavy atom to its nearest point without any alignment."),
-    ("chamfer_A", "Chamfer distance", "Å", 1.0, "Mean distance to the nearest point, both ways, without alignment."),
-    ("emd_A", "Earth Mover's distance", "Å", 1.0, "Mean distance under the best one-to-one matching, without alignment."),
-    ("chamfer", "Chamfer × 100, relative", "", 100.0, "In units of the object's half-size, as papers give it."),
-    ("emd", "Earth Mover's × 100, rel.", "", 100.0, "In units of the object's half-size, as papers give it."),
+    ("chamfer_A", "Chamfer distance", "Å", 1.0,
+     "Mean distance to the nearest point, both ways, without alignment."),
+    ("emd_A", "Earth Mover's distance", "Å", 1.0,
+     "Mean distance under the best one-to-one matching, without alignment."),
+    ("chamfer", "Chamfer × 100, relative", "", 100.0,
+     "In units of the object's half-size, as papers give it."),
+    ("emd", "Earth Mover's × 100, rel.", "", 100.0,
+     "In units of the object's half-size, as papers give it."),
     (ENERGY, "Misfit to the evidence", "Å²", 1.0,
      "Mean squared residual per point, averaged over the observations."),
 )  # fmt: skip
@@ -102,13 +107,13 @@ def as_text(measures: Sequence[Measure]) -> str:
 
 
 def number(value: float) -> str:
-    """Three digits that matter."""
+    """Digits that matter."""
     return f"{value:.{decimals(value)}f}" if np.isfinite(value) else "–"
 
 
 def decimals(value: float) -> int:
-    """Digits after the point that leave three that matter."""
+    """Digits after the point that still mean something."""
     magnitude = abs(float(value))
     if magnitude >= 100 or not np.isfinite(magnitude):
-        return 0
-    return 1 if magnitude >= 10 else 2 if magnitude >= 0.1 or magnitude == 0 else 3
+        return 1
+    return 2 if magnitude >= 0.1 or magnitude == 0 else 4

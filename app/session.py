@@ -286,8 +286,8 @@ class Session(QObject):
             prior = PRIOR_WORDS["gaussian"]
         else:
             prior = PRIOR_WORDS["shipped" if spec.prior.weights == "shipped" else "file"]
-        parts = [row.checked.title if row.checked else row.names for row in self.observations()]
-        source = ", ".join(parts) or "no evidence"
+        parts = [row.phrase for row in self.observations()]
+        source = " and ".join([", ".join(parts[:-1]), parts[-1]] if len(parts) > 1 else parts)
         if spec.sampler.kind == "maximum_likelihood":
             return f"Fits {many} to {source}, without any prior, in {spec.sampler.steps} steps."
         if spec.sampler.kind == "unconditional":

@@ -25,7 +25,7 @@ class Settings:
     def recent_runs(self) -> list[Path]:
         """Run folders that still exist, newest first."""
         raw = self._store.value("recent_runs", [])
-        names = [raw] if isinstance(raw, str) else list(raw or [])
+        names = [raw] if isinstance(raw, str) else list(raw) if isinstance(raw, list) else []
         return [Path(name) for name in names if Path(name).is_dir()]
 
     def add_recent_run(self, folder: Path) -> None:

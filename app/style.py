@@ -58,16 +58,20 @@ QLabel#welcome {{ font-size: 15pt; font-weight: 600; }}
 QPushButton {{ background: {surface}; border: 1px solid {border}; border-radius: 4px; padding: 5px 12px; }}
 QPushButton:hover {{ border-color: {accent}; }}
 QPushButton:disabled {{ color: {muted}; background: {window}; }}
-QPushButton#primary {{ background: {accent}; color: {accent_text}; border-color: {accent}; font-weight: 600; }}
+QPushButton#primary {{ background: {accent}; color: {accent_text}; border-color: {accent};
+    font-weight: 600; }}
 QPushButton#primary:disabled {{ background: {border}; color: {muted}; border-color: {border}; }}
 QToolButton {{ border: 1px solid transparent; border-radius: 4px; padding: 3px; }}
 QToolButton:hover, QToolButton:focus {{ border-color: {accent}; }}
 QPushButton:focus {{ border: 2px solid {accent}; padding: 4px 11px; }}
 QLineEdit, QComboBox, QSpinBox, QDoubleSpinBox {{
-    background: {surface}; border: 1px solid {border}; border-radius: 4px; padding: 3px 6px; min-height: 18px;
+    background: {surface}; border: 1px solid {border}; border-radius: 4px; padding: 3px 6px;
+    min-height: 18px;
     selection-background-color: {accent}; selection-color: {accent_text}; }}
+QAbstractSpinBox QLineEdit {{ border: none; background: transparent; padding: 0 4px; min-height: 0; }}
 QComboBox::drop-down {{ border: none; width: 22px; }}
-QComboBox::down-arrow, QAbstractSpinBox::down-arrow {{ image: url({icons}/down.svg); width: 10px; height: 10px; }}
+QComboBox::down-arrow, QAbstractSpinBox::down-arrow {{
+    image: url({icons}/down.svg); width: 10px; height: 10px; }}
 QAbstractSpinBox::up-arrow {{ image: url({icons}/up.svg); width: 10px; height: 10px; }}
 QAbstractSpinBox::up-button, QAbstractSpinBox::down-button {{
     subcontrol-origin: border; border: none; background: transparent; width: 20px; }}
@@ -90,7 +94,8 @@ QMenu::separator {{ height: 1px; background: {border}; margin: 4px 0; }}
 QComboBox QAbstractItemView {{ background: {surface}; selection-background-color: {accent};
     selection-color: {accent_text}; border: 1px solid {border}; }}
 QLineEdit:focus, QComboBox:focus, QSpinBox:focus, QDoubleSpinBox:focus {{ border-color: {accent}; }}
-QLineEdit[invalid="true"], QSpinBox[invalid="true"], QDoubleSpinBox[invalid="true"] {{ border-color: {error}; }}
+QLineEdit[invalid="true"], QSpinBox[invalid="true"], QDoubleSpinBox[invalid="true"] {{
+    border-color: {error}; }}
 QScrollArea, QScrollArea > QWidget > QWidget#page {{ background: {window}; border: none; }}
 QTabWidget::pane {{ border: 1px solid {border}; border-radius: 4px; background: {surface}; top: -1px; }}
 QTabBar::tab {{ padding: 6px 12px; color: {muted}; border-bottom: 2px solid transparent; }}

@@ -56,7 +56,7 @@ class InputsPanel(QWidget):
         scroll.setFrameShape(QFrame.Shape.NoFrame)
         scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         scroll.setWidget(page)
-        self._scroll = scroll
+        self._page = page
         layout = QVBoxLayout(self)
         layout.setContentsMargins(10, 8, 4, 4)
         layout.addLayout(top)
@@ -98,7 +98,7 @@ class InputsPanel(QWidget):
 
     def set_enabled(self, on: bool) -> None:
         """While a job runs its evidence can't be changed."""
-        self._scroll.widget().setEnabled(on)
+        self._page.setEnabled(on)
         self.add_button.setEnabled(on)
 
     def _forward_role(self, number: int, role: str) -> None:

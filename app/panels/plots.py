@@ -16,7 +16,7 @@ MOST_CURVES = 12
 NOISE_LABEL = "Noise level σ (fraction of the half-size)"
 
 
-class PlainLogAxis(pg.AxisItem):
+class PlainLogAxis(pg.AxisItem):  # type: ignore[misc]
     """A logarithmic axis with plain numbers at 1, 2 and 5 times powers of ten."""
 
     def logTickStrings(self, values: list[float], scale: float, spacing: float | None) -> list[str]:
@@ -36,12 +36,13 @@ class Plot(QWidget):
         self.widget = pg.PlotWidget(axisItems=axes)
         self.item = self.widget.getPlotItem()
         self.item.showGrid(x=True, y=True, alpha=0.15)
-        self.item.setMenuEnabled(True)
+        for menu in (self.item.ctrlMenu, self.item.vb.menu):
+            menu.setParent(self.widget, menu.windowFlags())  # pyqtgraph would leave them behind
         for axis in ("bottom", "left"):
             self.item.getAxis(axis).enableAutoSIPrefix(False)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(self.widget)
+        self.box = QVBoxLayout(self)
+        self.box.setContentsMargins(0, 0, 0, 0)
+        self.box.addWidget(self.widget)
         self.setMinimumHeight(170)
         self.set_theme(LIGHT)
 
@@ -76,8 +77,8 @@ class EnergyPlot(Plot):
         self._empty.setObjectName("muted")
         self._empty.setWordWrap(True)
         self._empty.setAlignment(Qt.AlignmentFlag.AlignTop)
-        self.layout().addWidget(self._empty)
-        self.layout().setContentsMargins(8, 8, 8, 4)
+        self.box.addWidget(self._empty)
+        self.box.setContentsMargins(8, 8, 8, 4)
         self._legend = self.item.addLegend(offset=(-8, 8), labelTextSize="9pt")
         self._set_axis(by_step=False)
 

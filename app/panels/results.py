@@ -29,8 +29,8 @@ from app.style import Theme
 
 EMPTY = "Nothing yet. When a run has finished, its quality and its spread are shown here."
 NO_TRUTH = (
-    "No reference was given, so there is nothing to compare with. The spread says how much the samples agree: "
-    "it is not an error. Add a structure or a map as “Reference to judge by” to get RMSDs."
+    "No reference was given, so there is nothing to compare with. The spread says how much the samples "
+    "agree: it is not an error. Add a structure or a map as “Reference to judge by” to get RMSDs."
 )
 
 
@@ -58,7 +58,7 @@ class ResultsPanel(QWidget):
         header.setDefaultAlignment(Qt.AlignmentFlag.AlignLeft)
         self._table.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
         self._table.customContextMenuRequested.connect(self._menu)
-        self._measures: Sequence[Measure] = ()
+        self.measures: Sequence[Measure] = ()
         self.fsc = FscPlot()
         self.spread = SpreadPlot()
         self.export_button = QPushButton("Export…")
@@ -113,7 +113,7 @@ class ResultsPanel(QWidget):
 
     def show_measures(self, measures: Sequence[Measure]) -> None:
         """Show the table; hidden when empty."""
-        self._measures = measures
+        self.measures = measures
         self._table.setRowCount(len(measures))
         for row, measure in enumerate(measures):
             for column, text in enumerate((measure.label, measure.mean_text, measure.range_text)):
@@ -141,7 +141,7 @@ class ResultsPanel(QWidget):
     def _menu(self, position: object) -> None:
         menu = QMenu(self)
         action = menu.addAction(
-            "Copy table", lambda: QApplication.clipboard().setText(as_text(self._measures))
+            "Copy table", lambda: QApplication.clipboard().setText(as_text(self.measures))
         )
         action.setShortcut(QKeySequence.StandardKey.Copy)
         menu.exec(self._table.viewport().mapToGlobal(position))  # type: ignore[call-overload]

@@ -26,13 +26,14 @@ from engine.specs.components import (
     Algorithm1,
     GaussianPrior,
     MaximumLikelihood,
+    Model,
     NetworkPrior,
     Proximal,
     Unconditional,
 )
 from engine.specs.job import DpsSpec, FrameSpec
 
-SAMPLERS = {
+SAMPLERS: dict[str, tuple[str, type[Model]]] = {
     "proximal": ("Proximal sampler (default)", Proximal),
     "algorithm1": ("Algorithm 1, as published", Algorithm1),
     "maximum_likelihood": ("Maximum likelihood, no prior", MaximumLikelihood),
@@ -41,7 +42,7 @@ SAMPLERS = {
 PRIORS = {
     "shipped": "Shipped prior",
     "file": "My own weights…",
-    "gaussian": "Gaussian control (knows no shapes)",
+    "gaussian": "Gaussian control (no shapes)",
 }
 SETTINGS = ("title", "samples", "seed", "device", "points", "batch")
 

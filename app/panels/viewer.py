@@ -3,7 +3,16 @@
 from __future__ import annotations
 
 from PySide6.QtCore import QSize, Qt, Signal
-from PySide6.QtWidgets import QHBoxLayout, QLabel, QSlider, QStackedWidget, QToolButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import (
+    QHBoxLayout,
+    QLabel,
+    QSizePolicy,
+    QSlider,
+    QStackedWidget,
+    QToolButton,
+    QVBoxLayout,
+    QWidget,
+)
 
 from app import style
 from app.number_fields import ChoiceBox
@@ -12,7 +21,8 @@ from app.viewers.points import PointsView
 
 WELCOME = "Drop your projections here"
 STEPS = (
-    "1.  Drop an image stack and its STAR file — and, if you have them, a low-resolution map or a known part.\n"
+    "1.  Drop an image stack and its STAR file — and, if you have them, a low-resolution "
+    "map or a known part.\n"
     "2.  Check what Verglas has read, on the left.\n"
     "3.  Press Run and watch the point clouds form."
 )
@@ -48,6 +58,8 @@ class ViewerPanel(QWidget):
         self._size.valueChanged.connect(lambda value: self.points.set_size_factor(value / 100))
         self._caption = QLabel()
         self._caption.setObjectName("muted")
+        # Its text changes with every step: it must not push the columns about.
+        self._caption.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
         self._reset = self._button("Show everything, from the first direction (Home)")
         self._reset.clicked.connect(self.points.reset_view)
         self._shot = self._button("Save a picture (Ctrl+Shift+S)")
@@ -139,14 +151,13 @@ class ViewerPanel(QWidget):
         self._steps = steps = QLabel(STEPS)
         steps.setObjectName("muted")
         steps.setWordWrap(True)
-        steps.setAlignment(Qt.AlignmentFlag.AlignHCenter)
         layout = QVBoxLayout(page)
         layout.addStretch(2)
         layout.addWidget(title, 0, Qt.AlignmentFlag.AlignHCenter)
         layout.addSpacing(10)
         row = QHBoxLayout()
         row.addStretch(1)
-        row.addWidget(steps, 6)
+        row.addWidget(steps, 3)
         row.addStretch(1)
         layout.addLayout(row)
         layout.addStretch(3)

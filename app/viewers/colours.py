@@ -40,7 +40,8 @@ def ramp() -> NDArray[np.float32]:
 def value_colours(values: NDArray[np.floating], low: float, high: float) -> NDArray[np.float32]:
     """(..., 4) RGBA of values between ``low`` and ``high``."""
     scaled = (values - low) / (high - low) if high > low else np.zeros_like(values)
-    return ramp()[np.clip(np.nan_to_num(scaled) * 255, 0, 255).astype(np.intp)]
+    colours: NDArray[np.float32] = ramp()[np.clip(np.nan_to_num(scaled) * 255, 0, 255).astype(np.intp)]
+    return colours
 
 
 def value_range(values: NDArray[np.floating]) -> tuple[float, float]:

@@ -6,10 +6,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PySide6.QtCore import QTimer
 from PySide6.QtWidgets import QWidget
+from vispy.scene import visuals
 
 from app.style import Theme
 from app.viewers.colours import sample_colours, value_colours, value_range
-from app.viewers.scene import START, SceneWidget, scene
+from app.viewers.scene import START, SceneWidget
 
 REFIT = 1.15  # change of size after which the camera follows
 STILL_MS = 400
@@ -30,7 +31,7 @@ class PointsView(SceneWidget):
         self._order = np.zeros(0, np.intp)
         self._shown = 0
         self._fitted = 0.0
-        self._markers = scene.visuals.Markers(
+        self._markers = visuals.Markers(
             parent=self.view.scene, scaling="scene", spherical=True, antialias=0, light_ambient=0.45
         )
         self._still = QTimer(self)

@@ -28,7 +28,7 @@ START = {"azimuth": 30.0, "elevation": 25.0, "roll": 0.0}
 ALONG_Z = {"azimuth": 0.0, "elevation": 90.0, "roll": 0.0}
 
 
-class OrthographicTurntable(scene.TurntableCamera):
+class OrthographicTurntable(scene.TurntableCamera):  # type: ignore[misc]
     """A turntable without perspective, so that one scale bar holds for the whole picture."""
 
     def __init__(self) -> None:
@@ -37,8 +37,7 @@ class OrthographicTurntable(scene.TurntableCamera):
     def viewbox_mouse_event(self, event: Any) -> None:
         """Pass over vispy's shift + right drag, which would bring perspective back."""
         super().viewbox_mouse_event(event)
-        if self.fov != 0.0:
-            self.fov = 0.0
+        self.fov = 0.0
 
 
 class SceneWidget(QWidget):
@@ -76,7 +75,8 @@ class SceneWidget(QWidget):
     @property
     def camera(self) -> OrthographicTurntable:
         """The camera."""
-        return self.view.camera
+        camera: OrthographicTurntable = self.view.camera
+        return camera
 
     def drawn(self) -> int:
         """How many points the last frame held; subclasses know."""

@@ -76,7 +76,8 @@ def write_structure(path: Path, count: int = 600) -> Path:
         chain = "AB"[i % 2]
         residue = i // 2 % 9999 + 1
         lines.append(
-            f"ATOM  {i + 1:5d}  CA  ALA {chain}{residue:4d}    {x:8.3f}{y:8.3f}{z:8.3f}  1.00  0.00           C"
+            f"ATOM  {i + 1:5d}  CA  ALA {chain}{residue:4d}    {x:8.3f}{y:8.3f}{z:8.3f}  1.00  0.00"
+            "           C"
         )
     path.write_text("\n".join([*lines, "END", ""]))
     return path
