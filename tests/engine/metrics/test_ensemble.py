@@ -28,8 +28,9 @@ def test_matched_members_lie_on_each_other() -> None:
     assert np.array_equal(found[medoid_index(clouds)], central)
 
 
-def test_spread_estimates_the_noise() -> None:
-    _, clouds = members(1, 20, 0.5)
+@pytest.mark.parametrize("n", [4, 20])
+def test_spread_estimates_the_noise_whatever_the_number_of_members(n: int) -> None:
+    _, clouds = members(1, n, 0.5)
     found = spread(clouds)
     assert found.shape == (125,)
     # noise of 0.5 per coordinate is a 3D standard deviation of 0.5 sqrt(3)

@@ -61,6 +61,12 @@ def test_a_map_of_the_structure_says_the_same(atoms: np.ndarray, voxel: float) -
     assert by_map == pytest.approx(by_structure, rel=0.1)
 
 
+def test_fine_maps_are_binned_in_place(atoms: np.ndarray) -> None:
+    curve = ensemble_fsc(atoms[None], as_map(atoms, 0.9), resolution_A=12.0)
+    assert curve.nyquist_A == pytest.approx(2 * 3 * 0.9)
+    assert curve.correlation[curve.frequency_per_A < 1 / 8].min() > 0.99
+
+
 def test_a_shift_is_not_forgiven(atoms: np.ndarray) -> None:
     shifted = ensemble_fsc(atoms[None] + [10.0, 0, 0], as_map(atoms, 2.0)).resolution_0p5_A
     assert shifted is not None

@@ -43,6 +43,10 @@ def test_weights_count_like_copies() -> None:
     halves = kmeans_points(np.concatenate([points, points + 100]), 2, weights=np.repeat([3.0, 1.0], 60))
     order = np.argsort(halves.points_A[:, 0])
     assert np.allclose(halves.weights[order], [0.75, 0.25])
+    # heavy regions get more centroids: on a line in proportion to the cube root of the density
+    line = np.linspace(0, 1, 2000)[:, None]
+    found = kmeans_points(line, 20, weights=np.where(line[:, 0] < 0.1, 1000.0, 1.0))
+    assert 6 <= (found.points_A < 0.1).sum() <= 14
 
 
 def test_lloyd_has_converged() -> None:
