@@ -24,11 +24,19 @@ import psutil
 
 import engine
 from engine.errors import VerglasError
-from engine.events import Failed
+from engine.events import Event, Failed
 from engine.jobs.run_dir import RunDir
 
 _ENDS_WITHIN_S = 5.0
 _NICENESS = 5  # the window stays smooth while all cores compute
+
+
+def fit_for_more(event: Event) -> bool:
+    """Whether the process that ended a run with ``event`` may run another one.
+
+    After a user's error it may; after the unexpected, or without memory, it may be damaged.
+    """
+    return not isinstance(event, Failed) or bool(event.cause)
 
 
 # ---- the starting side (no torch) ---------------------------------------------------------------
@@ -170,6 +178,7 @@ class WarmPool:
         """End the idle process."""
         with self._lock:
             idle, self._idle = self._idle, None
+            self._left_alone = [p for p in self._left_alone if p.alive]
         if idle is not None:
             idle.end()
 
@@ -229,11 +238,11 @@ def _carry_out(folder: Path, stop: _Terminated) -> bool:
         try:
             event = runner.run(run.spec(), run, cancel=lambda: stop.asked)
         except VerglasError as exc:
-            event = run.end_unfinished(Failed(message=str(exc)))
+            event = run.end_unfinished(Failed(message=str(exc), cause=type(exc).__name__))
     except VerglasError as exc:
         sys.stderr.write(f"{exc}\n")
         return False
-    return runner.fit_for_more(event)
+    return fit_for_more(event)
 
 
 def _warm_up() -> None:

@@ -245,7 +245,17 @@ class RunDir:
 
     def request_cancel(self) -> None:
         """Ask the run to stop; every step polls for it, on whatever machine it is."""
-        self.cancel_file.touch()
+        self._request(self.cancel_file)
+
+    def _request(self, file: Path) -> None:
+        try:
+            file.touch()
+        except OSError as exc:
+            raise RunError(
+                f"The run can't be reached ({exc.strerror or exc}).",
+                "Check that its folder is still there.",
+                file,
+            ) from exc
 
     def cancel_requested(self) -> bool:
         """Whether somebody asked the run to stop."""
@@ -253,7 +263,7 @@ class RunDir:
 
     def request_pause(self) -> None:
         """Ask the run to wait after its current step."""
-        self.pause_file.touch()
+        self._request(self.pause_file)
 
     def request_resume(self) -> None:
         """Let a waiting run go on."""

@@ -61,14 +61,6 @@ def warm_up() -> None:
     import engine.pipelines.dps  # noqa: F401
 
 
-def fit_for_more(event: Event) -> bool:
-    """Whether the process that ended a run with ``event`` may run another one.
-
-    After a user's error it may; after the unexpected, or without memory, it may be damaged.
-    """
-    return not (isinstance(event, Failed) and (_BUG in event.message or _LESS_MEMORY in event.message))
-
-
 class _Attempt:
     def __init__(
         self, spec: JobSpec, run_dir: RunDir, writer: EventWriter, emit: Emit, cancel: Callable[[], bool]

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from engine.errors import RunError, VerglasError
 from engine.events import TERMINAL, Cancelled, Event, Failed
-from engine.jobs.engine_process import POOL, EngineProcess, kill_tree
+from engine.jobs.engine_process import POOL, EngineProcess, fit_for_more, kill_tree
 from engine.jobs.run_dir import RunDir
 from engine.specs.job import JobSpec
 
@@ -55,6 +55,7 @@ class Worker:
         self._wake = threading.Event()
         self._detached = False
         self._forced = False
+        self._tried_again = False
         self._began = time.monotonic()
         # A daemon: a window that dies without a farewell must not hang on us; the run itself goes on.
         self._thread = threading.Thread(target=self._relay, name=f"run {self.run_dir.path.name}", daemon=True)
@@ -124,10 +125,15 @@ class Worker:
             terminal = Failed(message=message)
         finally:
             # The next run may start as soon as the listener knows: the warm process must be there then.
-            if self._process is not None:
-                (POOL.leave_alone if terminal is None else POOL.release)(self._process)
+            fit = terminal is not None and fit_for_more(terminal)
+            if self._process is not None and terminal is None:
+                POOL.leave_alone(self._process)
+            elif self._process is not None and fit:
+                POOL.release(self._process)
             if terminal is not None:
                 self._tell(terminal)
+            if self._process is not None and terminal is not None and not fit:
+                self._process.end()
             with _workers_lock:
                 _workers.discard(self)
 
@@ -136,11 +142,7 @@ class Worker:
         if run.running or (run.events_file.exists() and run.events_file.stat().st_size):
             return
         self._process = POOL.acquire(run.log_file)
-        if not self._process.run(run.path):
-            # An idle process can die between the pool's look and ours: once more, with a new one.
-            self._process.let_go()
-            self._process = EngineProcess(run.log_file)
-            self._process.run(run.path)
+        self._process.run(run.path)
 
     def _follow(self) -> Event | None:
         """Tell events until the terminal one, which is returned; None when detached."""
@@ -154,11 +156,22 @@ class Worker:
                 if isinstance(event, TERMINAL):
                     return event
                 self._tell(event)
+            if not lives and offset == 0 and self._process is not None and not self._tried_again:
+                self._try_again()
+                continue
             ended = None if lives else self._died()
             if ended is not None:
                 return ended
             self._wake.wait(POLL_S)
         return None
+
+    def _try_again(self) -> None:
+        """Use a new process: an idle one can die in the moment in which it is given a run."""
+        self._tried_again = True
+        if self._process is not None:
+            self._process.let_go()
+        self._process = EngineProcess(self.run_dir.log_file)
+        self._process.run(self.run_dir.path)
 
     def _computed(self) -> bool:
         """Whether a living process computes the run or is about to."""

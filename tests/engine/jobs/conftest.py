@@ -72,4 +72,5 @@ def no_processes_left() -> Iterator[None]:
     gone, alive = psutil.wait_procs(left, timeout=3)
     for process in alive:
         process.kill()
+    worker.shutdown()  # also forgets those that it had left alone
     assert not alive

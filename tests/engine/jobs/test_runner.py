@@ -12,6 +12,7 @@ import torch
 from engine import errors
 from engine.events import TERMINAL, Cancelled, Completed, Event, Failed, Notice, Started
 from engine.jobs import runner
+from engine.jobs.engine_process import fit_for_more
 from engine.jobs.manifest import sha256
 from engine.jobs.run_dir import RunDir
 from engine.pipelines import train_prior
@@ -78,7 +79,7 @@ def test_what_goes_wrong_is_told_in_words(
     assert message in event.message
     assert "Traceback" in event.detail
     assert "Traceback" in run.last_log_lines(50)
-    assert runner.fit_for_more(event) is fit
+    assert fit_for_more(event) is fit
 
 
 @pytest.mark.parametrize("exc", [errors.Cancelled(), KeyboardInterrupt()])

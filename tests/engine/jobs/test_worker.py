@@ -15,9 +15,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from engine.events import TERMINAL, Cancelled, Completed, Event, Failed, Progress, Started
+from engine.events import TERMINAL, Cancelled, Completed, Event, Failed, Notice, Progress, Started
 from engine.jobs import worker
-from engine.jobs.engine_process import POOL
+from engine.jobs.engine_process import POOL, EngineProcess
 from engine.jobs.run_dir import RunDir
 from engine.jobs.worker import Worker
 from engine.specs.job import TrainPriorSpec
@@ -59,7 +59,7 @@ def test_two_runs_share_a_warm_process_and_a_bad_input_does_not_cost_it(tmp_path
 
 def test_cancel_stops_a_run_and_keeps_what_is_there(tmp_path: Path, training: Training, listener: Listener):
     job = _run(training(), tmp_path / "run", listener)
-    listener.wait_for(Started)
+    listener.wait_for(Notice)  # the pipeline's first word: it is about to take steps
     job.cancel()
     assert job.join(60)
     assert isinstance(_ends_once(listener.events), Cancelled)
@@ -100,6 +100,22 @@ def test_a_killed_engine_is_a_failure_with_its_last_log_lines(
     other = Listener()
     assert _run(training(max_steps=2), tmp_path / "other", other).join(60)
     assert isinstance(_ends_once(other.events), Completed)
+
+
+def test_an_idle_process_that_dies_unseen_costs_nothing(
+    tmp_path: Path, training: Training, listener: Listener, monkeypatch: pytest.MonkeyPatch
+):
+    assert _run(training(max_steps=2), tmp_path / "a", Listener()).join(60)
+    idle = POOL.idle_pid
+    assert idle is not None
+    os.kill(idle, signal.SIGKILL)
+    # As if it had died a moment later: the pool and the worker still take it for alive.
+    looks = iter([True, True])
+    monkeypatch.setattr(EngineProcess, "alive", property(lambda p: next(looks, p._process.poll() is None)))
+    job = _run(training(max_steps=2), tmp_path / "b", listener)
+    assert job.join(60)
+    assert isinstance(_ends_once(listener.events), Completed)
+    assert job.pid != idle
 
 
 def test_a_forced_cancel_kills_and_counts_as_cancelled(
