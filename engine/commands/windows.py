@@ -60,12 +60,12 @@ def demo(
       verglas demo --out my-demo --no-window
     """  # noqa: D301 - \b is click's mark for "don't wrap"
     # Here, not above: it imports torch.
-    from engine.pipelines.demo import run_demo
+    from engine.commands.demonstration import run_demo
 
-    shown = run_demo(out, typer.echo)
+    result = run_demo(out, typer.echo)
     if no_window:
         return 0
     if not has_display():
-        typer.echo("No display here, so no window. On a desktop: verglas app " + str(out))
+        typer.echo(f"No display here, so no window. On a desktop: verglas app {result}")
         return 0
-    return open_window([str(shown if isinstance(shown, Path) else out)])
+    return open_window([str(result)])
