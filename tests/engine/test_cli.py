@@ -22,7 +22,7 @@ from engine.commands import windows
 from engine.commands.display import duration
 from engine.events import Cancelled, Completed, Progress
 from engine.jobs.run_dir import RunDir
-from engine.specs.codec import dump_toml
+from engine.specs.codec import dump_toml, load_spec
 from engine.specs.components import CoarsePoints, GaussianPrior, Proximal
 from engine.specs.job import DpsSpec
 
@@ -123,6 +123,37 @@ def test_from_a_spec_to_exported_files(verglas: Verglas, job: Path, tmp_path: Pa
     spread = np.load(out / "results" / "spread.npy")
     b_factors = [a.b_iso for c in structure[0] for r in c for a in r]
     np.testing.assert_allclose(b_factors, 8 * np.pi**2 / 3 * spread**2, atol=0.02)
+
+
+def test_simulated_inputs_are_ready_to_run(verglas: Verglas, tmp_path: Path):
+    rng = np.random.default_rng(1)
+    atoms = [
+        f"ATOM  {i:5d}  CA  ALA {'AB'[i % 2]}{i:4d}    {x:8.3f}{y:8.3f}{z:8.3f}  1.00  0.00           C"
+        for i, (x, y, z) in enumerate(rng.normal(size=(200, 3)) * 20, start=1)
+    ]
+    (tmp_path / "a.pdb").write_text("\n".join([*atoms, "END", ""]))
+    out = tmp_path / "sim"
+    options = ("--views", 2, "--coarse-points", 20, "--coarse-map", 25, "--subunit", "B", "--noise", 0.5)
+    code, shown, told = verglas("simulate", tmp_path / "a.pdb", "--out", out, *options)
+    assert code == 0, told
+    assert {Path(line).name for line in shown.splitlines()} == {
+        "truth.cif",
+        "projections.mrcs",
+        "projections.star",
+        "coarse.csv",
+        "coarse.mrc",
+        "subunit.cif",
+        "job.toml",
+    }
+    spec = load_spec(out / "job.toml")
+    job = spec.model_copy(update={"prior": GaussianPrior(), "sampler": Proximal(steps=2), "points": 64})
+    dump_toml(job, out / "quick.toml")
+    code, shown, told = verglas("run", out / "quick.toml", "--out", tmp_path / "run", "--samples", 1)
+    assert code == 0, told
+    assert "RMSD" in shown
+    code, _, error = verglas("simulate", tmp_path / "a.pdb", "--out", out, "--subunit", "Z")
+    assert code == 2
+    assert _one_line(error)
 
 
 def test_json_is_all_that_a_script_gets(verglas: Verglas, job: Path, tmp_path: Path):
