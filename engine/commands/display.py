@@ -87,7 +87,8 @@ class RunDisplay:
 
     def _progress(self, event: events.Progress) -> None:
         left = f"{duration(event.eta_s)} left" if event.eta_s is not None and event.done < event.total else ""
-        if event.stage not in self._tasks:
+        is_new = event.stage not in self._tasks
+        if is_new:
             self._tasks[event.stage] = self._bar.add_task(
                 escape(event.stage), total=event.total, left="", note=""
             )

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.commands.display import RunDisplay, duration
-from engine.errors import InputError
+from engine.errors import InputError, RunError
 from engine.events import Cancelled, Completed, Failed
 from engine.jobs.run_dir import RunDir
 from engine.specs.codec import input_files
@@ -68,7 +68,10 @@ def carry_out(spec: JobSpec, out: Path, *, as_json: bool) -> int:
             # Here, not above: it imports torch, and mistakes in the input should show before that.
             from engine.jobs import runner
 
-            event = runner.run(spec, run, display, lambda: interrupts.asked)
+            try:
+                event = runner.run(spec, run, display, lambda: interrupts.asked)
+            except RunError as exc:  # its events can't be written: a full disk, mostly
+                event = Failed(message=str(exc))
     metrics = _metrics(run)
     if as_json:
         _print_json(run, event, display, metrics)

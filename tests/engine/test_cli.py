@@ -222,6 +222,15 @@ def test_a_signal_cancels_cleanly(endless: Path, tmp_path: Path, number: signal.
     assert not RunDir.open(out).running
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="needs ulimit")
+def test_a_full_disk_is_one_line(endless: Path, tmp_path: Path):
+    command = f"ulimit -f 20; exec {sys.executable} -m engine run {endless} --out {tmp_path / 'run'}"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    assert "can't be written (File too large)" in done.stderr.splitlines()[-1]
+
+
 def test_a_progress_bar_on_a_terminal(job: Path, tmp_path: Path):
     primary, secondary = pty.openpty()
     environment = dict(os.environ) | {"COLUMNS": "120", "TERM": "xterm-256color"}
