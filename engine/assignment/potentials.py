@@ -14,7 +14,6 @@ differ by row and column terms only, so no cost is added at all. Then a few Sink
 from __future__ import annotations
 
 import numpy as np
-from jaxtyping import Float
 from numpy.typing import NDArray
 from scipy.spatial.distance import cdist
 
@@ -32,7 +31,9 @@ def _power(covariance: NDArray[np.float64], exponent: float) -> NDArray[np.float
     return powered
 
 
-def affine_transport(x: Float[np.ndarray, "n d"], y: Float[np.ndarray, "n d"]) -> tuple[NDArray, NDArray]:
+def affine_transport(
+    x: NDArray[np.float64], y: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Both clouds in coordinates where their covariances agree, halfway between them.
 
     Squared distances between the results have the same optimal matching as those between the inputs.
@@ -58,19 +59,26 @@ def _sinkhorn(cost: NDArray[np.float64]) -> NDArray[np.float64]:
             b = 1 / np.maximum(a @ kernel, 1e-30)
         rows += t * np.log(a)
         columns += t * np.log(b)
-    return columns.astype(np.float64)
+    return np.asarray(columns, np.float64)
 
 
-def reduced_cost(x: Float[np.ndarray, "n d"], y: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n n"]:
+def reduced_cost(x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.float64]:
     """A cost matrix with the optimal matching of the squared distances between ``x`` and ``y``.
 
     Parameters
     ----------
-    x, y : equally many points; float64, finite.
+    x, y : (n, d), equally many points; finite.
+
+    Returns
+    -------
+    (n, n).
     """
     if len(x) < SMALL:
-        return cdist(x, y, "sqeuclidean")
-    cost = cdist(*affine_transport(x, y), "sqeuclidean")
+        return np.asarray(cdist(x, y, "sqeuclidean"))
+    with np.errstate(over="ignore", invalid="ignore"):
+        cost: NDArray[np.float64] = cdist(*affine_transport(x, y), "sqeuclidean")
+    if not np.isfinite(cost).all():
+        return np.asarray(cdist(x, y, "sqeuclidean"))
     if len(np.unique(cost.argmin(1))) < EASY * len(cost):
         potentials = _sinkhorn(cost)
         if np.isfinite(potentials).all():

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from skimage.filters import threshold_otsu
 
 from engine.errors import InputError
 from engine.io.formats import summarise
@@ -13,6 +12,7 @@ from engine.io.mrc import read_volume
 from engine.io.points import read_points
 from engine.io.structure import read_structure
 from engine.numerics.mixtures import density_points, kmeans_points
+from engine.observations.background import particle_density
 from engine.observations.evidence import Evidence, Notify
 from engine.specs.components import CoarseMap, CoarsePoints
 
@@ -30,17 +30,23 @@ def from_map(spec: CoarseMap, notify: Notify, seed: int = 0) -> Evidence:
         notify(note)
     if not min(volume.voxel_size_A) > 0:
         raise InputError("The map does not say its voxel size.", "Give it as `voxel_size_A`.", spec.file)
-    threshold = spec.threshold
-    if threshold is None and float(np.ptp(volume.density)) > 0:
-        threshold = float(threshold_otsu(volume.density))
-        notify(f"{Path(spec.file).name}: density above {threshold:.4g} counts as the object (Otsu's threshold).")
+    density = particle_density(volume.density, spec.threshold)
+    filled = float((density > 0).sum()) * float(np.prod(volume.voxel_size_A))
+    if spec.threshold is None and filled:
+        notify(
+            f"{Path(spec.file).name}: the object fills {filled / 1000:.0f} nm³ above the map's background."
+        )
     try:
         cloud = density_points(
-            volume.density, volume.voxel_size_A, volume.origin_A, spec.points, threshold=threshold, seed=seed
+            density,
+            np.asarray(volume.voxel_size_A),
+            np.asarray(volume.origin_A),
+            spec.points,
+            threshold=0.0,
+            seed=seed,
         )
     except InputError as exc:
         raise InputError(exc.problem, exc.advice, spec.file) from exc
-    filled = float((volume.density > threshold).sum()) if threshold is not None else 0.0
     return Evidence(
         name="map",
         projector=np.eye(3),
@@ -48,7 +54,7 @@ def from_map(spec: CoarseMap, notify: Notify, seed: int = 0) -> Evidence:
         points_A=cloud.points_A,
         weights=cloud.weights,
         weight=spec.weight,
-        volume_A3=filled * float(np.prod(volume.voxel_size_A)),
+        volume_A3=filled,
     )
 
 
@@ -68,7 +74,9 @@ def from_points(spec: CoarsePoints, notify: Notify, seed: int = 0) -> Evidence:
     else:
         cloud = read_points(spec.file)
     if cloud.points_A.shape[1] != 3:
-        raise InputError("Coarse points need x, y and z.", "Give 2D points as `projection_points`.", spec.file)
+        raise InputError(
+            "Coarse points need x, y and z.", "Give 2D points as `projection_points`.", spec.file
+        )
     return Evidence(
         name="coarse points",
         projector=np.eye(3),

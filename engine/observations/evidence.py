@@ -61,7 +61,9 @@ def estimate_frame(evidence: Sequence[Evidence], given: FrameSpec, notify: Notif
     """
     whole = [e for e in evidence if not e.partial] or list(evidence)
     if not whole and (given.scale_A is None or given.centre_A is None):
-        raise SpecError("Without evidence the object's size is unknown.", "Give frame.scale_A and frame.centre_A.")
+        raise SpecError(
+            "Without evidence the object's size is unknown.", "Give frame.scale_A and frame.centre_A."
+        )
     if given.centre_A is not None:
         centre = np.asarray(given.centre_A)
     else:
@@ -73,7 +75,9 @@ def estimate_frame(evidence: Sequence[Evidence], given: FrameSpec, notify: Notif
     extents = [float(np.abs(e.points_A - e.offset_A - e.projector @ centre).max()) for e in evidence]
     scale = max(extents)
     if not scale > 0:
-        raise SpecError("The evidence has no extent: all its points coincide.", "Check the files and thresholds.")
+        raise SpecError(
+            "The evidence has no extent: all its points coincide.", "Check the files and thresholds."
+        )
     smallest = min(x for x, e in zip(extents, evidence, strict=True) if not e.partial or len(evidence) == 1)
     if smallest < 0.5 * scale:
         notify(

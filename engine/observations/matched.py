@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 from torch import Tensor
@@ -20,11 +20,15 @@ from engine.errors import SamplingError
 from engine.protocols import Match, Points
 
 
-def multiplicities(weights: Float[np.ndarray, " m"], total: int, seed: int = 0) -> Int[np.ndarray, " m"]:
+def multiplicities(weights: NDArray[np.floating], total: int, seed: int = 0) -> NDArray[np.int64]:
     """How often each measured point is used so that the counts sum to ``total``.
 
     Largest remainders; ties, as for equal weights, are broken by ``seed``. This is the paper's ``U``
     without its redrawing: drawing with replacement leaves an energy floor even at the truth.
+
+    Parameters
+    ----------
+    weights : (m,).
 
     Raises
     ------
@@ -33,17 +37,19 @@ def multiplicities(weights: Float[np.ndarray, " m"], total: int, seed: int = 0) 
     """
     weights = np.asarray(weights, dtype=np.float64)
     if not np.isfinite(weights).all() or (weights < 0).any() or weights.sum() <= 0:
-        raise SamplingError("The weights of measured points must be positive numbers.", "Check the points' file.")
+        raise SamplingError(
+            "The weights of measured points must be positive numbers.", "Check the points' file."
+        )
     share = weights / weights.sum() * total
-    counts = np.floor(share + 1e-9).astype(np.int64)
+    counts: NDArray[np.int64] = np.floor(share + 1e-9).astype(np.int64)
     remainder = share - counts
     order = np.lexsort((np.random.default_rng(seed).permutation(len(weights)), -np.round(remainder, 9)))
     counts[order[: total - counts.sum()]] += 1
     return counts
 
 
-def cell_variance(targets: Float[np.ndarray, "m d"], counts: Int[np.ndarray, " m"]) -> Float[np.ndarray, " m"]:
-    """Expected variance per coordinate of object points about the measured point they share.
+def cell_variance(targets: NDArray[np.floating], counts: NDArray[np.integer]) -> NDArray[np.float64]:
+    """Expected variance per coordinate (m,) of object points about the measured point (m, d) they share.
 
     A coarse point stands for the part of the object that is nearest to it. A cell as wide as the
     distance a to the nearest other point has variance a²/12 per coordinate; k equal points about
@@ -53,8 +59,8 @@ def cell_variance(targets: Float[np.ndarray, "m d"], counts: Int[np.ndarray, " m
         return np.zeros(len(targets))
     neighbours = min(len(targets) - 1, 2 * targets.shape[1])
     distance, _ = cKDTree(targets).query(targets, k=neighbours + 1)
-    cell = distance[:, 1:].mean(axis=1)
-    return cell**2 / 12 * (1 - 1 / np.maximum(counts, 1))
+    cell: NDArray[np.float64] = distance[:, 1:].mean(axis=1)
+    return np.asarray(cell**2 / 12 * (1 - 1 / np.maximum(counts, 1)))
 
 
 class MatchedPoints:
@@ -118,7 +124,9 @@ class MatchedPoints:
         seen = self.seen(x0.detach())
         return assign_points(seen, self.targets.expand(len(seen), -1, -1))
 
-    def _residual(self, x0: Points, match: Match) -> tuple[Float[Tensor, "n points d"], Float[Tensor, "n points"]]:
+    def _residual(
+        self, x0: Points, match: Match
+    ) -> tuple[Float[Tensor, "n points d"], Float[Tensor, "n points"]]:
         chosen = (match >= 0).to(x0.dtype)
         return (self.targets[match.clamp_min(0)] - self.seen(x0)) * chosen[..., None], chosen
 

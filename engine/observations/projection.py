@@ -13,6 +13,7 @@ from engine.io.points import read_points
 from engine.io.star import read_poses
 from engine.numerics.mixtures import density_points
 from engine.numerics.rotations import quaternion_to_matrix
+from engine.observations.background import particle_density
 from engine.observations.evidence import Evidence, Notify
 from engine.specs.components import ProjectionImages, ProjectionPoints
 from engine.types import ImageStack, Poses
@@ -25,7 +26,9 @@ def _rows(spec: ProjectionImages, poses: Poses, images: ImageStack) -> list[tupl
     wanted = [i - 1 for i in spec.select] or list(range(count))
     outside = [i + 1 for i in wanted if not 0 <= i < count]
     if outside:
-        raise SpecError(f"`select` names row {outside[0]}, but {spec.poses} has {count} rows (counted from 1).")
+        raise SpecError(
+            f"`select` names row {outside[0]}, but {spec.poses} has {count} rows (counted from 1)."
+        )
     missing = [i + 1 for i in wanted if not 0 <= indices[i] < len(images.images)]
     if missing:
         raise InputError(
@@ -52,9 +55,15 @@ def from_images(spec: ProjectionImages, notify: Notify, seed: int = 0) -> list[E
     pixel = spec.pixel_size_A or poses.pixel_size_A or images.pixel_size_A
     if not pixel > 0:
         raise InputError(
-            "Neither the stack nor the pose file says the pixel size.", "Give it as `pixel_size_A`.", spec.images
+            "Neither the stack nor the pose file says the pixel size.",
+            "Give it as `pixel_size_A`.",
+            spec.images,
         )
-    if poses.pixel_size_A and images.pixel_size_A and abs(poses.pixel_size_A / images.pixel_size_A - 1) > 0.01:
+    if (
+        poses.pixel_size_A
+        and images.pixel_size_A
+        and abs(poses.pixel_size_A / images.pixel_size_A - 1) > 0.01
+    ):
         notify(
             f"The pose file says {poses.pixel_size_A:.4g} Å per pixel, the stack {images.pixel_size_A:.4g}; "
             f"{pixel:.4g} is used."
@@ -63,10 +72,14 @@ def from_images(spec: ProjectionImages, notify: Notify, seed: int = 0) -> list[E
     for row, index in _rows(spec, poses, images):
         image = images.images[index]
         ny, nx = image.shape
-        origin = (-image_centre(nx) * pixel, -image_centre(ny) * pixel)
-        threshold = None if spec.threshold is None else spec.threshold * float(image.max())
+        origin = -pixel * np.array([image_centre(nx), image_centre(ny)], np.float64)
+        density = particle_density(
+            image, None if spec.threshold is None else spec.threshold * float(image.max())
+        )
         try:
-            cloud = density_points(image, (pixel, pixel), origin, spec.points, threshold=threshold, seed=seed)
+            cloud = density_points(
+                density, np.array([pixel, pixel]), origin, spec.points, threshold=0.0, seed=seed
+            )
         except InputError as exc:
             raise InputError(f"Image {index + 1}: {exc.problem}", exc.advice, spec.images) from exc
         evidence.append(
@@ -94,7 +107,9 @@ def from_points(spec: ProjectionPoints, notify: Notify) -> Evidence:
     """
     cloud = read_points(spec.file)
     if cloud.points_A.shape[1] != 2:
-        raise InputError("A projection needs 2D points (x, y).", "Give 3D points as `coarse_points`.", spec.file)
+        raise InputError(
+            "A projection needs 2D points (x, y).", "Give 3D points as `coarse_points`.", spec.file
+        )
     quaternion = np.asarray(spec.rotation)
     length = float(np.linalg.norm(quaternion))
     if length < 1e-6:

@@ -55,7 +55,9 @@ def from_structure(spec: Subunit, points: int, volume_A3: float, notify: Notify,
         notify(note)
     count = spec.points or max(1, round(points * _share(spec, structure, volume_A3, notify)))
     if count > points:
-        raise SpecError(f"The known part takes {count} points, the whole has only {points}.", "Lower `points`.")
+        raise SpecError(
+            f"The known part takes {count} points, the whole has only {points}.", "Lower `points`."
+        )
     if count > len(structure.coords_A):
         raise InputError(
             f"The part has {len(structure.coords_A)} atoms but would take {count} points.",

@@ -70,7 +70,9 @@ class _Watch:
         if step.stability is not None:
             self.context.emit(Metric("stability number φ", step.number, step.stability))
             if step.stability > 1 and not self.warned:
-                self.context.notice(f"The guidance scale is clamped: φ is {step.stability:.1f} at σ={step.sigma:.2g}.")
+                self.context.notice(
+                    f"The guidance scale is clamped: φ is {step.stability:.1f} at σ={step.sigma:.2g}."
+                )
                 self.warned = True
         if now - self.shown >= SNAPSHOT_SECONDS or step.number == step.total:
             self.shown = now
@@ -161,4 +163,12 @@ def run(spec: DpsSpec, context: RunContext) -> None:
         # Also when cancelled or out of memory: whole batches are kept, and judged.
         if energies:
             context.emit(Progress(stage="judging", done=0, total=1))
-            _write(spec, context, frame, observations, np.concatenate(watch.done), np.concatenate(energies), seeds)
+            _write(
+                spec,
+                context,
+                frame,
+                observations,
+                np.concatenate(watch.done),
+                np.concatenate(energies),
+                seeds,
+            )

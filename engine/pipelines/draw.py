@@ -86,7 +86,9 @@ def draw(
     prior = OneByOne(prior) if device.type == "cpu" else prior
     noise = SampleNoise(seeds, device)
     if not observations and not isinstance(sampler, Unconditional):
-        raise SpecError(f"The sampler `{sampler.kind}` needs evidence.", "Add a projection, a map or a subunit.")
+        raise SpecError(
+            f"The sampler `{sampler.kind}` needs evidence.", "Add a projection, a map or a subunit."
+        )
     if isinstance(sampler, MaximumLikelihood):
 
         def seen(i: int, x: Points, energies: Tensor) -> None:
@@ -125,7 +127,9 @@ def _diffuse(
         raise SpecError(f"The sampler's noise levels are inverted: {exc}.", "Lower sigma_min.") from exc
     denoiser: Denoiser = prior
     if isinstance(sampler, Proximal):
-        denoiser = ProximalGuidance(prior, observations, sigma=sampler.observation_sigma, rounds=sampler.rounds)
+        denoiser = ProximalGuidance(
+            prior, observations, sigma=sampler.observation_sigma, rounds=sampler.rounds
+        )
     elif isinstance(sampler, Algorithm1):
         denoiser = GradientGuidance(
             prior, observations, alpha=sampler.alpha, levels=levels, clamp=sampler.clamp

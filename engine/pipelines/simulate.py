@@ -27,18 +27,26 @@ MARGIN = 1.25  # half-width of an automatic box over the structure's largest rad
 PIXELS_PER_RESOLUTION = 3.0
 
 
-def _poses(path: str | Path | None, views: int, seed: int) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
+def _poses(
+    path: str | Path | None, views: int, seed: int
+) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
     """Rotations and shifts, given or uniformly random."""
     if path is None:
         return random_rotations(views, np.random.default_rng(seed)), np.zeros((views, 2))
     given = read_poses(path, pixel_size_A=None)
     if len(given.rotations) < views:
-        raise InputError(f"The file has {len(given.rotations)} poses, {views} views were asked for.", "", path)
+        raise InputError(
+            f"The file has {len(given.rotations)} poses, {views} views were asked for.", "", path
+        )
     return given.rotations[:views], given.shifts_A[:views]
 
 
 def _grid(
-    structure: Structure, centre: NDArray[np.floating], box: int | None, pixel_size_A: float | None, resolution_A: float
+    structure: Structure,
+    centre: NDArray[np.floating],
+    box: int | None,
+    pixel_size_A: float | None,
+    resolution_A: float,
 ) -> tuple[int, float]:
     """Box and pixel size; what is not given is chosen so that the structure fits in any view."""
     radius = float(np.linalg.norm(structure.coords_A - centre, axis=1).max())
@@ -47,7 +55,9 @@ def _grid(
     if box is None:
         box = max(16, 2 * int(np.ceil(MARGIN * radius / pixel_size_A)))
     if box > 2048:
-        raise SpecError(f"The images would be {box} pixels wide.", "Choose a coarser resolution or pixel size.")
+        raise SpecError(
+            f"The images would be {box} pixels wide.", "Choose a coarser resolution or pixel size."
+        )
     if box * pixel_size_A < 2 * radius:
         raise SpecError(
             f"The structure is up to {2 * radius:.0f} Å wide, the box only {box * pixel_size_A:.0f} Å.",
@@ -56,7 +66,9 @@ def _grid(
     return box, pixel_size_A
 
 
-def _write_moved(source: Path, target: Path, centre: NDArray[np.floating], chains: Sequence[str] = ()) -> None:
+def _write_moved(
+    source: Path, target: Path, centre: NDArray[np.floating], chains: Sequence[str] = ()
+) -> None:
     """The deposited file again as mmCIF, ``centre`` moved to the origin, other chains left out."""
     model_file = gemmi.read_structure(str(source))
     for number, model in enumerate(model_file, start=1):
@@ -126,14 +138,22 @@ def simulate(
         images = np.stack(
             [
                 splat_image(
-                    (atoms @ r.T)[:, :2] + s, pixel_size_A=pixel, box=box, resolution_A=resolution_A, weights=mass
+                    (atoms @ r.T)[:, :2] + s,
+                    pixel_size_A=pixel,
+                    box=box,
+                    resolution_A=resolution_A,
+                    weights=mass,
                 )
                 for r, s in zip(rotations, shifts, strict=True)
             ]
         )
-        images += np.random.default_rng([seed, 1]).normal(scale=noise * images.std() + 1e-30, size=images.shape)
+        images += np.random.default_rng([seed, 1]).normal(
+            scale=noise * images.std() + 1e-30, size=images.shape
+        )
         write_images(out / "projections.mrcs", ImageStack(images.astype(np.float32), pixel))
-        known = Poses(rotations, shifts, ("projections.mrcs",) * views, np.arange(views, dtype=np.int32), pixel)
+        known = Poses(
+            rotations, shifts, ("projections.mrcs",) * views, np.arange(views, dtype=np.int32), pixel
+        )
         write_poses(out / "projections.star", known, box=box)
         written += [out / "projections.mrcs", out / "projections.star"]
         observations.append(ProjectionImages(images="projections.mrcs", poses="projections.star"))
@@ -158,7 +178,9 @@ def simulate(
     return [*written, out / "job.toml"]
 
 
-def _write_map(path: Path, atoms: NDArray[np.floating], mass: NDArray[np.floating], resolution_A: float) -> Path:
+def _write_map(
+    path: Path, atoms: NDArray[np.floating], mass: NDArray[np.floating], resolution_A: float
+) -> Path:
     """A density map, the origin at its central voxel."""
     voxel = resolution_A / PIXELS_PER_RESOLUTION
     half = int(np.ceil((np.abs(atoms).max() + 2 * resolution_A) / voxel))

@@ -40,7 +40,9 @@ def _options(spec: TrainPriorSpec) -> dict[str, int]:
     return {k: v for k, v in given.items() if v is not None}
 
 
-def _trainer(spec: TrainPriorSpec, context: RunContext, sigma_data: float, points: int) -> tuple[Trainer, PriorCard]:
+def _trainer(
+    spec: TrainPriorSpec, context: RunContext, sigma_data: float, points: int
+) -> tuple[Trainer, PriorCard]:
     torch.manual_seed(spec.seed)
     if spec.start_from is not None:
         model, old = load_prior(spec.start_from)
@@ -114,7 +116,9 @@ class _Training:
             "validation_clouds": min(count, len(self.validation)),
             "validation_rmse_over_sigma": {f"{s:g}": round(e, 4) for s, e in self.validate(count).items()},
         }
-        card = PriorCard(self.card.architecture, self.card.options, self.card.sigma_data, self.card.points, trained)
+        card = PriorCard(
+            self.card.architecture, self.card.options, self.card.sigma_data, self.card.points, trained
+        )
         weights = self.context.folder / "results" / "prior.safetensors"
         save_prior(weights, self.trainer.average.state_dict(), card, half=True)
         write_text(self.context.folder / "results" / "metrics.json", json.dumps(trained, indent=1))

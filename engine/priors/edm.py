@@ -57,14 +57,18 @@ class EdmDenoiser(nn.Module):
         return out
 
     def loss(
-        self, clean: Float[Tensor, "n points 3"], sigma: Float[Tensor, " n"], noise: Float[Tensor, "n points 3"]
+        self,
+        clean: Float[Tensor, "n points 3"],
+        sigma: Float[Tensor, " n"],
+        noise: Float[Tensor, "n points 3"],
     ) -> Float[Tensor, " n"]:
         """Denoising error weighted by ``1 / c_out²``: mean squared error of F per cloud."""
         s = sigma.view(-1, 1, 1)
         x = clean + s * noise
         c_skip, c_out, _ = scalings(s, self.sigma_data)
         target = (clean - c_skip * x) / c_out
-        return (self.network(x, sigma) - target).square().mean(dim=(1, 2))
+        error: Tensor = (self.network(x, sigma) - target).square().mean(dim=(1, 2))
+        return error
 
 
 class GaussianDenoiser(nn.Module):
@@ -83,7 +87,8 @@ class GaussianDenoiser(nn.Module):
     ) -> Float[Tensor, "n points 3"]:
         """Posterior mean of the clean points."""
         variance = self.sigma_data**2
-        return x * (variance / (variance + sigma.view(-1, 1, 1) ** 2))
+        out: Tensor = x * (variance / (variance + sigma.view(-1, 1, 1) ** 2))
+        return out
 
 
 def lognormal_sigmas(n: int, mean: float, std: float, generator: torch.Generator) -> Float[Tensor, " n"]:

@@ -59,7 +59,8 @@ def covariance_wiener(x: Float[Tensor, "n p 3"], sigma: Float[Tensor, " n"]) -> 
     # The floor keeps the estimate positive where sampling noise exceeds the signal. A softplus
     # of the eigenvalues would need an eigendecomposition, whose gradient fails at degeneracy.
     shrink = torch.linalg.solve(covariance + 0.02 * s2 * eye + 1e-6 * eye, s2 * eye)
-    return -(centred @ shrink)
+    correction: Tensor = -(centred @ shrink)
+    return correction
 
 
 class Block(nn.Module):
@@ -79,15 +80,17 @@ class Block(nn.Module):
             self.read_out = nn.Linear(width, width)
             self.self_qkv, self.self_out = nn.Linear(width, 3 * width), nn.Linear(width, width)
             self.norm_latent_mlp = nn.LayerNorm(width)
-            self.latent_mlp = nn.Sequential(nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width))
+            self.latent_mlp = nn.Sequential(
+                nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width)
+            )
             self.write_q, self.write_kv = nn.Linear(width, width), nn.Linear(width, 2 * width)
             self.write_out = nn.Linear(width, width)
 
     def _attend(self, q: Tensor, kv: Tensor) -> Tensor:
         n, p, width = q.shape
         k, v = kv.chunk(2, dim=-1)
-        split = [t.view(n, -1, self.heads, width // self.heads).transpose(1, 2) for t in (q, k, v)]
-        return F.scaled_dot_product_attention(*split).transpose(1, 2).reshape(n, p, width)
+        q, k, v = (t.view(n, -1, self.heads, width // self.heads).transpose(1, 2) for t in (q, k, v))
+        return F.scaled_dot_product_attention(q, k, v).transpose(1, 2).reshape(n, p, width)
 
     def forward(self, h: Tensor, latents: Tensor, near: Tensor, far: Tensor) -> tuple[Tensor, Tensor]:
         """``near`` and ``far`` are row-normalised (n, p, p) kernels; returns new tokens and latents."""
@@ -117,7 +120,13 @@ class KernelNetwork(nn.Module):
     """
 
     def __init__(
-        self, *, width: int = 128, layers: int = 6, heads: int = 4, latents: int = 32, sigma_data: float = 0.363
+        self,
+        *,
+        width: int = 128,
+        layers: int = 6,
+        heads: int = 4,
+        latents: int = 32,
+        sigma_data: float = 0.363,
     ) -> None:
         super().__init__()
         self.sigma_data = sigma_data

@@ -97,7 +97,9 @@ class Trainer:
         g = self.generator
         rows = torch.randint(len(clouds), (batch,), generator=g)
         available = clouds.shape[1]
-        sizes = [p for p in (available, available // 2, available // 4) if p >= self.min_points] or [available]
+        sizes = [p for p in (available, available // 2, available // 4) if p >= self.min_points] or [
+            available
+        ]
         size = sizes[int(torch.randint(len(sizes), (1,), generator=g))]
         clean = clouds[rows].float()
         if size < available:

@@ -64,7 +64,9 @@ class ProximalGuidance(Guidance):
     rounds : of assignment and solve.
     """
 
-    def __init__(self, prior: Denoiser, observations: Sequence[Observation], *, sigma: float, rounds: int) -> None:
+    def __init__(
+        self, prior: Denoiser, observations: Sequence[Observation], *, sigma: float, rounds: int
+    ) -> None:
         super().__init__(prior, observations)
         self.sigma, self.rounds = sigma, rounds
 
@@ -138,6 +140,10 @@ class GradientGuidance(Guidance):
         t = float(sigma[0])
         reach = min(self.reach.items(), key=lambda item: abs(item[0] - t))[1]
         self.phi = 2 * reach * self.alpha / (x.shape[1] * root)
-        safe = torch.ones_like(root) if self.clamp is None else (self.clamp / self.phi.clamp_min(1e-12)).clamp_max(1)
+        safe = (
+            torch.ones_like(root)
+            if self.clamp is None
+            else (self.clamp / self.phi.clamp_min(1e-12)).clamp_max(1)
+        )
         step = (safe * self.alpha / root)[:, None, None] * gradient
         return (estimate - sigma.square()[:, None, None] * step).detach()

@@ -52,7 +52,9 @@ class SampleNoise:
 
 def sample_seeds(seed: int, samples: int) -> list[int]:
     """Seeds of the samples of a run: well separated, and the same however many samples there are."""
-    return [int(np.random.SeedSequence([seed, i]).generate_state(1, np.uint64)[0] >> 1) for i in range(samples)]
+    return [
+        int(np.random.SeedSequence([seed, i]).generate_state(1, np.uint64)[0] >> 1) for i in range(samples)
+    ]
 
 
 def level(sigma: float, x: Float[Tensor, "n points 3"]) -> Float[Tensor, " n"]:

@@ -67,7 +67,7 @@ class ProjectionImages(Model):
     points: int = field(1024, help="How many 2D points stand for one image.", ge=16, le=4096, advanced=True)
     threshold: float | None = field(
         None,
-        help="Pixels below this fraction of the maximum count as background; empty chooses it (Otsu).",
+        help="Pixels below this fraction of the maximum count as background; empty measures the background.",
         ge=0,
         lt=1,
         advanced=True,
@@ -96,7 +96,7 @@ class CoarseMap(Model):
     file: str = field(help="Density map (.mrc, .map, .ccp4; gzipped too).", path=True)
     points: int = field(40, help="How many 3D points stand for the map.", ge=4, le=1024)
     threshold: float | None = field(
-        None, help="Density above which voxels count; empty chooses it (Otsu).", advanced=True
+        None, help="Density above which voxels count; empty measures the background.", advanced=True
     )
     voxel_size_A: float | None = field(
         None, help="Voxel size, where the header doesn't say or says it wrongly.", unit="Å", gt=0, le=100

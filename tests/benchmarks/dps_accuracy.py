@@ -45,7 +45,9 @@ CONTESTS = ("chamfer", "emd", "rmsd_points_A", "rmsd_atoms_A", "rmsd_points_unal
 
 
 def arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--clouds", help="npz of clouds; default clouds/bench100.npz of the data folder")
     parser.add_argument("--data", help="data folder (or VERGLAS_DATA): clouds and heavy atoms")
     parser.add_argument("--tasks", default="3x1024,1x1024+cg40")
@@ -63,7 +65,9 @@ def arguments() -> argparse.Namespace:
     return options
 
 
-def cell(method: str, task: Task, truth: np.ndarray, scale_A: float, atoms: Any, options: Any, priors: Any) -> dict:
+def cell(
+    method: str, task: Task, truth: np.ndarray, scale_A: float, atoms: Any, options: Any, priors: Any
+) -> dict:
     """All samples of one structure, task and method."""
     observations = task.observations(truth, options.seed)
     sampler = {
@@ -110,7 +114,9 @@ def report(cells: dict[str, dict], tasks: list[Task], methods: list[str], names:
             row = f"{method:8}"
             for key, (_, factor) in TABLE.items():
                 values = np.array([v for c in mine for v in c[key]]) * factor
-                row += f"{values.mean():>12.2f} ±{values.std(ddof=1):6.2f}" if values.size > 1 else f"{'–':>20}"
+                row += (
+                    f"{values.mean():>12.2f} ±{values.std(ddof=1):6.2f}" if values.size > 1 else f"{'–':>20}"
+                )
             lines.append(row)
         for rival in methods if "dps" in methods else []:
             if rival == "dps":
@@ -153,7 +159,11 @@ def main() -> None:
         truth, scale_A = clouds.points[row].astype(np.float64), float(clouds.scale_A[row])
         atoms = atoms_of(atoms_folder, clouds.names[row], truth * scale_A)
         cells[key] = cell(method, task, truth, scale_A, atoms, options, priors)
-        stored = {"settings": settings, "prior_sha256": prior_digest or stored.get("prior_sha256", ""), "cells": cells}
+        stored = {
+            "settings": settings,
+            "prior_sha256": prior_digest or stored.get("prior_sha256", ""),
+            "cells": cells,
+        }
         write_text(options.json, json.dumps(stored))
         sys.stdout.write(f"{key}: RMSD {np.mean(cells[key]['rmsd_points_A']):.2f} Å\n")
         sys.stdout.flush()

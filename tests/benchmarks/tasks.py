@@ -32,7 +32,9 @@ class Task:
     def parse(cls, text: str) -> Task:
         found = _TASK.match(text)
         if found is None:
-            raise SystemExit(f"'{text}' is not a task; write VIEWSxPOINTS or VIEWSxPOINTS+cgPOINTS, e.g. 3x1024.")
+            raise SystemExit(
+                f"'{text}' is not a task; write VIEWSxPOINTS or VIEWSxPOINTS+cgPOINTS, e.g. 3x1024."
+            )
         views, points, coarse = (int(g or 0) for g in found.groups())
         return cls(text, views, points, coarse)
 
@@ -48,7 +50,9 @@ class Task:
             if self.view_points < len(truth):
                 cloud = kmeans_points(projected, self.view_points, seed=seed)
                 projected, weights = cloud.points_A, cloud.weights
-            out.append(MatchedPoints(f"view {i + 1}", rotation[:2], projected, len(truth), weights=weights, seed=i))
+            out.append(
+                MatchedPoints(f"view {i + 1}", rotation[:2], projected, len(truth), weights=weights, seed=i)
+            )
         if self.coarse:
             cloud = kmeans_points(truth, self.coarse, seed=seed)
             out.append(

@@ -1,0 +1,169 @@
+"""``verglas demo``: a real complex from three projections, with its controls, in a few minutes."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from collections.abc import Callable
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from engine.errors import RunError
+from engine.events import Completed, Event, Progress
+from engine.io.atomic import write_text
+from engine.io.ensemble import read_ensemble
+from engine.io.export import FORMATS, export_ensemble
+from engine.io.mrc import read_images
+from engine.jobs.run_dir import RunDir
+from engine.jobs.runner import run
+from engine.metrics.ensemble import medoid_index
+from engine.observations.projection import from_images
+from engine.pipelines.figures import clouds_figure, evidence_figure, quality_figure, save
+from engine.pipelines.truth import load_truth
+from engine.specs.codec import load_spec
+from engine.specs.components import GaussianPrior, MaximumLikelihood, ProjectionImages
+from engine.specs.job import DpsSpec
+
+Echo = Callable[[str], None]
+_ROWS = {
+    "rmsd_points_A": "RMSD to the 1024-point truth, aligned (Å)",
+    "rmsd_points_unaligned_A": "RMSD to the 1024-point truth, as placed (Å)",
+    "rmsd_atoms_A": "RMSD of heavy atoms, aligned (Å)",
+    "rmsd_atoms_unaligned_A": "RMSD of heavy atoms, as placed (Å)",
+    "chamfer": "Chamfer distance (frame scale)",
+    "emd": "Earth Mover's distance (frame scale)",
+}
+
+
+def demo_folder() -> Path:
+    """The inputs that come with Verglas."""
+    return Path(str(resources.files("resources") / "demo"))
+
+
+def _methods(spec: DpsSpec) -> dict[str, tuple[str, DpsSpec]]:
+    """Folder name to title and spec: the reconstruction and its two controls."""
+    return {
+        "dps": ("DPS, shipped prior", spec),
+        "gaussian-control": ("same sampler, no shapes", spec.model_copy(update={"prior": GaussianPrior()})),
+        "maximum-likelihood": (
+            "maximum likelihood",
+            spec.model_copy(update={"sampler": MaximumLikelihood()}),
+        ),
+    }
+
+
+def _clear(folder: Path) -> None:
+    """Remove the runs of an earlier demo, and nothing else."""
+    for name in ("dps", "gaussian-control", "maximum-likelihood"):
+        if (folder / name / "spec.json").is_file():
+            shutil.rmtree(folder / name)
+
+
+def _say_progress(echo: Echo) -> Callable[[Event], None]:
+    """Lines, not a bar: the demo's output is read in logs too."""
+    last = [0.0]
+
+    def told(event: Event) -> None:
+        if isinstance(event, Progress) and event.stage == "sampling" and time.monotonic() - last[0] > 10:
+            last[0] = time.monotonic()
+            left = "" if event.eta_s is None else f", about {event.eta_s:.0f} s left"
+            echo(f"    {100 * event.done / event.total:3.0f} %{left}")
+
+    return told
+
+
+def run_demo(out: Path, echo: Echo) -> Path:
+    """Run, compare, export, draw.
+
+    Parameters
+    ----------
+    out : folder for everything that is written.
+    echo : prints one line.
+
+    Returns
+    -------
+    The run directory of the reconstruction, for the window.
+
+    Raises
+    ------
+    VerglasError
+        If a run fails or a file can't be written.
+    """
+    spec = load_spec(demo_folder() / "job.toml")
+    assert isinstance(spec, DpsSpec)
+    out = out.absolute()
+    _clear(out)
+    views = spec.observations[0]
+    assert isinstance(views, ProjectionImages)
+    echo(f"Verglas demo: {spec.title}")
+    echo(f"Evidence: {Path(views.images).name} with poses from {Path(views.poses).name}.")
+    reports: dict[str, dict[str, Any]] = {}
+    for name, (title, variant) in _methods(spec).items():
+        echo(f"  {title}: {variant.samples} samples of {variant.points} points")
+        folder = RunDir.create(out / name, variant)
+        outcome = run(variant, folder, _say_progress(echo))
+        if not isinstance(outcome, Completed):
+            raise RunError(f"The demo's run `{name}` did not finish.", "Its log says why.", folder.log_file)
+        reports[title] = json.loads((folder.results / "metrics.json").read_text()) | {
+            "seconds": outcome.seconds
+        }
+    table = _table(reports)
+    echo("\n" + table)
+    written = [*_export(out), *_draw(out, spec, views, reports)]
+    write_text(out / "table.txt", table + "\n")
+    echo("\nWritten to " + str(out) + ":")
+    echo("  " + "  ".join(p.name for p in [*written, out / "table.txt"]))
+    return out / "dps"
+
+
+def _table(reports: dict[str, dict[str, Any]]) -> str:
+    titles = list(reports)
+    width = max(len(t) for t in titles) + 3
+    left = max(len(r) for r in _ROWS.values()) + 2
+    lines = [" " * left + "".join(f"{t:>{width}}" for t in titles)]
+    for key, label in _ROWS.items():
+        cells = []
+        for report in reports.values():
+            entry = report["summary"][key]
+            cells.append(f"{entry['mean']:.3g} ± {entry['sd'] or 0:.2g}")
+        lines.append(f"{label:<{left}}" + "".join(f"{c:>{width}}" for c in cells))
+    seconds = [f"{r['seconds'] / r['samples']:.1f}" for r in reports.values()]
+    lines.append(
+        f"{'seconds per sample, judging included':<{left}}" + "".join(f"{s:>{width}}" for s in seconds)
+    )
+    return "\n".join(lines)
+
+
+def _export(out: Path) -> list[Path]:
+    results = out / "dps" / "results"
+    ensemble, spread = (
+        read_ensemble(results / "ensemble.npz"),
+        np.load(results / "spread.npy", allow_pickle=False),
+    )
+    written: list[Path] = []
+    for name, (suffix, _) in FORMATS.items():
+        written += export_ensemble(ensemble, out / f"ensemble{suffix}", name, spread=spread)
+    return list(dict.fromkeys(written))
+
+
+def _draw(
+    out: Path, spec: DpsSpec, views: ProjectionImages, reports: dict[str, dict[str, Any]]
+) -> list[Path]:
+    truth = load_truth(spec.truth or "", spec.points)
+    clouds, spreads = {"truth (not an input)": truth.points_A}, {}
+    for name, title in zip(_methods(spec), reports, strict=True):
+        points = read_ensemble(out / name / "results" / "ensemble.npz").points_A
+        clouds[title] = points[medoid_index(points)]
+        spreads[title] = np.load(out / name / "results" / "spread.npy", allow_pickle=False)
+    figures = {
+        "evidence.png": evidence_figure(read_images(views.images), from_images(views, lambda note: None)),
+        "structures.png": clouds_figure(clouds, spreads),
+        "quality.png": quality_figure(reports),
+    }
+    for name, figure in figures.items():
+        save(figure, out / name)
+    return [out / name for name in figures]
