@@ -150,7 +150,7 @@ def density_points(
         raise InputError("The density holds values that are not finite numbers.", "Repair or re-export it.")
     if values.min() == values.max():
         raise InputError("The density is the same everywhere.", "Check that this is the right file.")
-    level = float(threshold_otsu(values)) if threshold is None else float(threshold)  # type: ignore[no-untyped-call]
+    level = float(threshold_otsu(values)) if threshold is None else float(threshold)
     index, mass = _above(values, level, k)
     if not len(index):
         raise InputError(
