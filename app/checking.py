@@ -141,9 +141,7 @@ def shrink(image: NDArray[np.floating], size: int = THUMBNAIL_PX) -> NDArray[np.
     """A square grey thumbnail with the contrast stretched between the 1st and 99.5th percentile."""
     from skimage.transform import resize
 
-    small = resize(
-        np.asarray(image, np.float32), (size, size), anti_aliasing=True
-    )
+    small = resize(np.asarray(image, np.float32), (size, size), anti_aliasing=True)
     low, high = np.percentile(small, (1, 99.5))
     scaled = (small - low) / (high - low) if high > low else np.zeros_like(small)
     return np.asarray(np.clip(scaled, 0, 1) * 255, np.uint8)
