@@ -102,6 +102,10 @@ class ModelForm(QWidget):
         """The entry field of one value."""
         return self._fields[name]
 
+    def values_shown(self) -> list[str]:
+        """Names of the fields, in order."""
+        return list(self._fields)
+
     def values(self) -> dict[str, Any]:
         """What is entered, read but not validated. Raises ValueError naming a field that can't be read."""
         found: dict[str, Any] = {}

@@ -6,6 +6,7 @@ most ten a second, and one that has been overtaken is dropped.
 
 from __future__ import annotations
 
+import threading
 import time
 from collections import deque
 from collections.abc import Callable
@@ -82,6 +83,7 @@ class JobMonitor(QObject):
         self._background = background
         self._make_worker = make_worker
         self._worker: WorkerLike | None = None
+        self._stop = threading.Event()
         self._generation = 0
         self._arrived: deque[tuple[int, Event]] = deque()
         self._latest: Snapshot | None = None
@@ -107,14 +109,21 @@ class JobMonitor(QObject):
                 pass  # the window has gone; the run goes on without it
 
         self.folder, self.running, self.cancelling = folder, True, False
+        self._worker = None
+        self._stop = threading.Event()
         self._forget_snapshots()
         self.began.emit(folder)
         # Making the worker writes the run directory: not on the GUI thread.
         self._background.submit(
-            partial(_start_worker, self._make_worker, spec, folder, on_event),
+            partial(_start_worker, self._make_worker, spec, folder, on_event, self._stop),
             lambda worker: self._worker_started(generation, worker),
             lambda error: self._worker_failed(generation, error),
         )
+
+    @property
+    def starting(self) -> bool:
+        """Whether the worker is still being made."""
+        return self.running and self._worker is None
 
     def _worker_started(self, generation: int, worker: WorkerLike) -> None:
         if generation != self._generation:
@@ -131,6 +140,7 @@ class JobMonitor(QObject):
         """Ask the job to stop; it ends with its own event."""
         if self.running and not self.cancelling:
             self.cancelling = True
+            self._stop.set()
             if self._worker is not None:
                 self._worker.cancel()
 
@@ -236,8 +246,15 @@ class JobMonitor(QObject):
 
 
 def _start_worker(
-    make: MakeWorker, spec: JobSpec | None, folder: Path, on_event: Callable[[Event], None]
+    make: MakeWorker,
+    spec: JobSpec | None,
+    folder: Path,
+    on_event: Callable[[Event], None],
+    stop: threading.Event,
 ) -> WorkerLike:
     worker = make(spec, folder, on_event)
     worker.start()
+    if stop.is_set():
+        # The window may be closing: nobody else would pass the wish on.
+        worker.cancel()
     return worker

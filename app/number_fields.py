@@ -115,8 +115,8 @@ def _bare(text: str, suffix: str) -> str:
 def _integers(text: str, _count: int) -> tuple[int, ...]:
     found: list[int] = []
     for part in filter(None, re.split(r"[,;\s]+", text)):
-        first, _, last = part.partition("-")
-        low, high = int(first), int(last or first)
+        first, dash, last = part.partition("-")
+        low, high = int(first), int(last if dash else first)
         if high - low > 100_000:
             raise ValueError("That range is too long.")
         found.extend(range(low, high + 1))

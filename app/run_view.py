@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -21,7 +22,8 @@ from app.panels.viewer import ViewerPanel
 from app.run_files import StoredRun, load_last_snapshot, neighbour_spread
 from engine.events import TERMINAL, Energies, Failed, Notice, Progress, Snapshot
 
-PLOT_INTERVAL_MS = 150
+PLOT_INTERVAL_MS = 300
+PROGRESS_INTERVAL_S = 0.25
 
 
 class RunView(QObject):
@@ -45,6 +47,7 @@ class RunView(QObject):
         self._background, self._monitor = background, monitor
         self._viewer, self._energies, self._results, self._messages = viewer, energies, results, messages
         self._device = ""
+        self._stage, self._progressed_at = "", 0.0
         self._spread_ticket: Ticket | None = None
         self._spread_wanted = False
         self._plot_timer = QTimer(self)
@@ -82,6 +85,10 @@ class RunView(QObject):
 
     @Slot(object)
     def _progressed(self, event: Progress) -> None:
+        now = time.monotonic()
+        if now - self._progressed_at < PROGRESS_INTERVAL_S and event.stage == self._stage:
+            return
+        self._progressed_at, self._stage = now, event.stage
         share = event.done / event.total if event.total > 1 else -1.0
         parts = [event.stage[:1].upper() + event.stage[1:]]
         if event.total > 1:

@@ -58,13 +58,12 @@ class Session(QObject):
 
     def add_files(self, paths: Iterable[Path]) -> None:
         """Take files or run folders that were dropped or opened, and check each."""
-        known = {p for row in self.evidence.values() for p in row.paths}
         for path in (Path(p).absolute() for p in paths):
             if path.is_dir():
                 self.run_dropped.emit(path)
             elif path.suffix.lower() in (".toml", ".json"):
                 self.spec_dropped.emit(path)
-            elif path in known:
+            elif any(path in row.paths for row in self.evidence.values()):
                 self.said.emit(f"{path.name} is already in the list.")
             else:
                 self._insert(Evidence(next(self._numbers), (path,)))

@@ -159,7 +159,10 @@ class RunPanel(QWidget):
         if share is not None:
             self._progress.setRange(0, 0 if share < 0 else 1000)
             if share >= 0:
+                # setValue would repaint at once, and with it the whole window.
+                self._progress.setUpdatesEnabled(False)
                 self._progress.setValue(round(share * 1000))
+                self._progress.setUpdatesEnabled(True)
         self._status.setText(status)
         self._status.setVisible(bool(status))
 

@@ -6,6 +6,8 @@ SOFTWARE_NAMES = ("llvmpipe", "softpipe", "swrast", "software", "swiftshader", "
 FEWEST = 512
 MOST = 400_000
 MOST_SOFTWARE = 6_000
+PIXELS_SOFTWARE = 250_000  # a CPU rasterises about 70 pixels of markers per microsecond and core
+LIVE_SIZE = 0.6  # of the markers while they move, on a CPU
 WARM_UP = 3  # the first frames compile shaders and say nothing about speed
 
 
@@ -32,6 +34,12 @@ class Detail:
         """Take note of the renderer; a graphics card starts with everything shown."""
         self.software = is_software(renderer)
         self.limit = MOST_SOFTWARE if self.software else MOST
+
+    def fitting(self, diameter_px: float) -> int:
+        """How many moving markers of this diameter a frame may hold."""
+        if not self.software:
+            return self.limit
+        return max(FEWEST // 2, min(self.limit, int(PIXELS_SOFTWARE / max(1.0, 0.8 * diameter_px**2))))
 
     def drew(self, points: int, milliseconds: float) -> None:
         """Learn from a frame: fewer points if it was slow, slowly more if it was quick."""

@@ -10,6 +10,7 @@ from vispy.scene import visuals
 
 from app.style import Theme
 from app.viewers.colours import sample_colours, value_colours, value_range
+from app.viewers.detail import LIVE_SIZE
 from app.viewers.scene import START, SceneWidget
 
 REFIT = 1.15  # change of size after which the camera follows
@@ -116,7 +117,10 @@ class PointsView(SceneWidget):
             self.canvas.update()
             return
         chosen = np.arange(count) if self.sample is None else np.array([self.sample])
-        keep = self._order[: max(1, min(points, (most or self.detail.limit) // len(chosen)))]
+        rough = bool(self.detail.software) and most is None
+        diameter_A = self._diameter_A() * (LIVE_SIZE if rough else 1.0)
+        most = most or self.detail.fitting(diameter_A / max(1e-6, self.A_per_pixel()))
+        keep = self._order[: max(1, min(points, most // len(chosen)))]
         position = self.points_A[np.ix_(chosen, keep)]
         spread = self.spread_A if self.by_spread else None
         if spread is not None:
@@ -137,15 +141,17 @@ class PointsView(SceneWidget):
             self._markers.visible = False
             return
         self._shown = int(good.sum())
-        self._markers.set_data(flat[good], size=self._diameter_A(), face_color=colours[good], edge_width=0)
+        # Shading a ball costs three times a disc on a CPU: balls come when the clouds stand still.
+        self._markers.spherical = not rough
+        self._markers.set_data(flat[good], size=diameter_A, face_color=colours[good], edge_width=0)
         self._markers.visible = True
         self._settle.start()
         self.canvas.update()
-        if most is None:
+        if rough:
             self._still.start()
 
     def _refine(self) -> None:
-        if not self.live and self._shown < min(self.points_A.shape[0] * self.points_A.shape[1], STILL_POINTS):
+        if not self.live:
             self.refresh(STILL_POINTS)
 
     def _diameter_A(self) -> float:

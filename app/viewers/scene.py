@@ -40,6 +40,10 @@ class OrthographicTurntable(scene.TurntableCamera):  # type: ignore[misc]
         self.fov = 0.0
 
 
+def _nothing() -> None:
+    """Stand in for a callback."""
+
+
 class SceneWidget(QWidget):
     """A canvas with camera and overlay; subclasses put visuals into ``view.scene``."""
 
@@ -54,6 +58,9 @@ class SceneWidget(QWidget):
         self.view = self.canvas.central_widget.add_view()
         self.view.camera = OrthographicTurntable()
         self.canvas.native.setParent(self)
+        # Qt composes the canvas into the window by itself. vispy's own swap would besides copy the whole
+        # window to the screen within each frame: 50 ms under software OpenGL (measured).
+        self.canvas.native._vispy_swap_buffers = _nothing  # noqa: SLF001
         self.overlay = Overlay(self)
         layout = QStackedLayout(self)
         layout.setStackingMode(QStackedLayout.StackingMode.StackAll)
@@ -98,6 +105,11 @@ class SceneWidget(QWidget):
         self.camera.center = tuple(float(c) for c in centre)
         self.camera.scale_factor = 2.35 * self.radius_A
 
+    def A_per_pixel(self) -> float:
+        """Å per logical pixel at the present zoom."""
+        shortest = min(self.canvas.native.width(), self.canvas.native.height())
+        return float(self.camera.scale_factor or 1.0) / max(1, shortest)
+
     def look(self, direction: dict[str, float]) -> None:
         """Turn the camera."""
         for name, value in direction.items():
@@ -128,9 +140,8 @@ class SceneWidget(QWidget):
         return False
 
     def _update_scale(self) -> None:
-        shortest = min(self.canvas.native.width(), self.canvas.native.height())
-        if shortest > 0 and self.drawn():
-            self.overlay.change(A_per_pixel=float(self.camera.scale_factor) / shortest)
+        if self.drawn():
+            self.overlay.change(A_per_pixel=self.A_per_pixel())
 
     def _touch(self, _event: Any) -> None:
         self.touched = True
