@@ -12,8 +12,9 @@ from typing import Any
 
 import numpy as np
 
+from engine import errors
 from engine.errors import RunError
-from engine.events import Completed, Event, Progress
+from engine.events import Cancelled, Event, Failed, Progress
 from engine.io.atomic import write_text
 from engine.io.ensemble import read_ensemble
 from engine.io.export import FORMATS, export_ensemble
@@ -106,8 +107,10 @@ def run_demo(out: Path, echo: Echo) -> Path:
         echo(f"  {title}: {variant.samples} samples of {variant.points} points")
         folder = RunDir.create(out / name, variant)
         outcome = run(variant, folder, _say_progress(echo))
-        if not isinstance(outcome, Completed):
-            raise RunError(f"The demo's run `{name}` did not finish.", "Its log says why.", folder.log_file)
+        if isinstance(outcome, Failed):
+            raise RunError(f"The demo's run `{name}` failed: {outcome.message}", "", folder.log_file)
+        if isinstance(outcome, Cancelled):
+            raise errors.Cancelled
         reports[title] = json.loads((folder.results / "metrics.json").read_text()) | {
             "seconds": outcome.seconds
         }

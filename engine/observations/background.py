@@ -7,7 +7,8 @@ from numpy.typing import NDArray
 from skimage.filters import threshold_otsu
 from skimage.measure import label
 
-LOWEST_IN_IMAGE, LOWEST_IN_MAP = 0.05, 0.15  # of the brightest density: the blur around it lies below
+# Of the brightest density; the blur around an object lies below it.
+LOWEST_IN_IMAGE, LOWEST_IN_MAP = 0.05, 0.15
 NOISE_DEVIATIONS = 3.0
 SMALLEST_PIECE = 0.02  # of the mass: what is smaller and apart is noise
 
@@ -18,7 +19,8 @@ def particle_density(density: NDArray[np.floating], threshold: float | None = No
     A projection fades towards the object's edge, so a threshold between two modes, such as Otsu's,
     cuts thin parts away. Background and noise are measured on the border instead: density counts from
     three noise deviations above the background, or from a small share of the brightest density if that
-    is more (5 % in an image, 15 % in a map), but never from above Otsu's threshold. Specks apart from the object are dropped.
+    is more (5 % in an image, 15 % in a map), but never from above Otsu's threshold. Specks apart from
+    the object are dropped.
 
     Parameters
     ----------

@@ -81,8 +81,9 @@ def estimate_frame(evidence: Sequence[Evidence], given: FrameSpec, notify: Notif
     smallest = min(x for x, e in zip(extents, evidence, strict=True) if not e.partial or len(evidence) == 1)
     if smallest < 0.5 * scale:
         notify(
-            f"The pieces of evidence disagree about the object's size ({smallest:.0f} to {scale:.0f} Å from its "
-            "centre). Check pixel sizes and that all share one origin."
+            "The pieces of evidence disagree about the object's size "
+            f"({smallest:.0f} to {scale:.0f} Å from its centre). "
+            "Check pixel sizes and that all share one origin."
         )
     return Frame(_triple(centre), scale)
 

@@ -26,7 +26,8 @@ def _share(spec: Subunit, structure: Structure, volume_A3: float, notify: Notify
         if share < 1:
             notify(
                 f"{Path(spec.file).name} takes {share:.0%} of the points: its mass "
-                f"({structure.masses_Da.sum() / 1000:.0f} kDa) over that of the map's volume ({whole / 1000:.0f} kDa)."
+                f"({structure.masses_Da.sum() / 1000:.0f} kDa) over that of the map's volume "
+                f"({whole / 1000:.0f} kDa)."
             )
             return share
     raise SpecError(

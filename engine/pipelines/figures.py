@@ -86,7 +86,8 @@ def clouds_figure(clouds: Mapping[str, Array], spread: Mapping[str, Array]) -> F
             else:
                 ax.scatter(points[order, a], points[order, b], color="0.35", s=7)
             ax.set(
-                xlim=(centre[a] - half, centre[a] + half), ylim=(centre[b] - half, centre[b] + half), aspect="equal",
+                xlim=(centre[a] - half, centre[a] + half), ylim=(centre[b] - half, centre[b] + half),
+                aspect="equal",
                 xlabel=f"{_AXES[a]} (Å)", ylabel=f"{_AXES[b]} (Å)" if column == 0 else "",
             )  # fmt: skip
             if row == 0:

@@ -20,7 +20,9 @@ class RawNetwork(Protocol):
 
     def __call__(
         self, x: Float[Tensor, "n points 3"], sigma: Float[Tensor, " n"]
-    ) -> Float[Tensor, "n points 3"]: ...
+    ) -> Float[Tensor, "n points 3"]:
+        """Unit-variance estimate."""
+        ...
 
 
 def scalings(sigma: Tensor, sigma_data: float) -> tuple[Tensor, Tensor, Tensor]:

@@ -26,9 +26,8 @@ def structure(tmp_path: Path) -> Path:
         shift = (100.0, 50.0, -30.0) if chain == "A" else (150.0, 80.0, -10.0)
         x, y, z = rng.uniform(-1, 1, 3) * (40.0, 20.0, 15.0) + shift
         residue = i % 400 + 1
-        lines.append(
-            f"ATOM  {i + 1:5d}  CA  ALA {chain}{residue:4d}    {x:8.3f}{y:8.3f}{z:8.3f}  1.00  0.00           C"
-        )
+        where = f"{chain}{residue:4d}    {x:8.3f}{y:8.3f}{z:8.3f}"
+        lines.append(f"ATOM  {i + 1:5d}  CA  ALA {where}  1.00  0.00           C")
     path = tmp_path / "two.pdb"
     path.write_text("\n".join(lines) + "\nEND\n")
     return path
@@ -46,7 +45,8 @@ def test_everything_lies_in_one_frame(structure: Path, tmp_path: Path) -> None:
     )
     assert all(p.is_file() for p in written)
     assert [p.name for p in written] == [
-        "truth.cif", "projections.mrcs", "projections.star", "coarse.csv", "coarse.mrc", "subunit.cif", "job.toml",
+        "truth.cif", "projections.mrcs", "projections.star", "coarse.csv", "coarse.mrc", "subunit.cif",
+        "job.toml",
     ]  # fmt: skip
     spec = load_spec(written[-1])
     assert isinstance(spec, DpsSpec)
