@@ -24,6 +24,7 @@ from engine.events import TERMINAL, Energies, Failed, Notice, Progress, Snapshot
 
 PLOT_INTERVAL_MS = 300
 PROGRESS_INTERVAL_S = 0.25
+SPREAD_INTERVAL_MS = 500
 
 
 class RunView(QObject):
@@ -54,6 +55,10 @@ class RunView(QObject):
         self._plot_timer.setSingleShot(True)
         self._plot_timer.setInterval(PLOT_INTERVAL_MS)
         self._plot_timer.timeout.connect(energies.redraw)
+        self._spread_timer = QTimer(self)
+        self._spread_timer.setSingleShot(True)
+        self._spread_timer.setInterval(SPREAD_INTERVAL_MS)
+        self._spread_timer.timeout.connect(self._want_spread_again)
         monitor.began.connect(self._began)
         monitor.started.connect(self._started)
         monitor.progressed.connect(self._progressed)
@@ -65,8 +70,9 @@ class RunView(QObject):
         viewer.by_spread_chosen.connect(lambda _on: self._want_spread())
 
     def close(self) -> None:
-        """Stop the timer."""
+        """Stop the timers."""
         self._plot_timer.stop()
+        self._spread_timer.stop()
 
     # ---- a running job --------------------------------------------------------------------------
 
@@ -161,6 +167,7 @@ class RunView(QObject):
         self.stored = run
         ended = next((e for e in reversed(run.events) if isinstance(e, TERMINAL)), None)
         if run.ensemble is not None:
+            self._drop_spread()
             self._show_points(run.ensemble.points_A)
             self._viewer.set_caption(
                 "Result" if ended is None or ended.type == "completed" else "Finished samples"
@@ -201,27 +208,47 @@ class RunView(QObject):
         points = self._viewer.points.points_A
         if not self._viewer.by_spread or len(points) < 2:
             return
-        if self._spread_ticket is not None:
+        final = self._final_spread(points)
+        if final is not None:
+            self._viewer.points.set_spread(final)
+            return
+        if self._spread_ticket is not None or self._spread_timer.isActive():
             self._spread_wanted = True
             return
+        self._spread_timer.start()
         self._spread_ticket = self._background.submit(
             partial(neighbour_spread, points), self._spread_ready, lambda error: self._spread_ready(None)
         )
 
+    def _final_spread(self, points: NDArray[np.float32]) -> NDArray[np.float32] | None:
+        """The finished run's spread for all samples, whose points the engine has put into one order."""
+        run = self.stored
+        if run is None or run.ensemble is None or run.spread is None or run.ensemble.points_A is not points:
+            return None
+        return np.tile(run.spread, (len(points), 1)) if run.spread.shape == points.shape[1:2] else None
+
     def _spread_ready(self, spread: NDArray[np.float32] | None) -> None:
         self._spread_ticket = None
-        self._viewer.points.set_spread(spread)
-        if self._spread_wanted:
+        self._viewer.points.set_spread(spread, "Distance to other samples (Å)")
+        self._want_spread_again()
+
+    @Slot()
+    def _want_spread_again(self) -> None:
+        if self._spread_wanted and self._spread_ticket is None and not self._spread_timer.isActive():
             self._spread_wanted = False
             self._want_spread()
 
-    def _clear(self) -> None:
-        self.stored = None
-        self._device = ""
+    def _drop_spread(self) -> None:
         if self._spread_ticket is not None:
             self._spread_ticket.drop()
             self._spread_ticket = None
         self._spread_wanted = False
+        self._spread_timer.stop()
+
+    def _clear(self) -> None:
+        self.stored = None
+        self._device = ""
+        self._drop_spread()
         self._energies.clear()
         self._results.clear()
         self._viewer.points.clear()

@@ -27,6 +27,7 @@ class PointsView(SceneWidget):
         self.spread_A: NDArray[np.float32] | None = None
         self.sample: int | None = None
         self.by_spread = False
+        self._spread_title = ""
         self.size_factor = 1.0
         self.live = False
         self._order = np.zeros(0, np.intp)
@@ -53,8 +54,9 @@ class PointsView(SceneWidget):
         self._follow()
         self.refresh()
 
-    def set_spread(self, spread_A: NDArray[np.float32] | None) -> None:
-        """Per-point spread (n, points), Å."""
+    def set_spread(self, spread_A: NDArray[np.float32] | None, title: str = "Spread (Å)") -> None:
+        """Per-point spread (n, points), Å, and what the colour bar calls it."""
+        self._spread_title = title
         fits = spread_A is not None and spread_A.shape == self.points_A.shape[:2]
         self.spread_A = spread_A if fits else None
         self.refresh()
@@ -126,7 +128,7 @@ class PointsView(SceneWidget):
         if spread is not None:
             low, high = value_range(spread)
             colours = value_colours(spread[np.ix_(chosen, keep)], low, high).reshape(-1, 4)
-            self.overlay.change(colour_range=(low, high), colour_title="Spread (Å)", legend=())
+            self.overlay.change(colour_range=(low, high), colour_title=self._spread_title, legend=())
         else:
             table = sample_colours(count, self.theme)[chosen]
             colours = np.repeat(table, len(keep), 0)

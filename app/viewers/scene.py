@@ -11,13 +11,14 @@ from typing import Any
 import numpy as np
 import vispy
 from numpy.typing import NDArray
-from PySide6.QtCore import QEvent, QObject, QTimer
-from PySide6.QtGui import QImage, QPainter
+from PySide6.QtCore import QTimer
+from PySide6.QtGui import QImage, QPainter, QResizeEvent
 from PySide6.QtWidgets import QStackedLayout, QWidget
 
 from app.style import LIGHT, Theme
 from app.viewers.detail import Detail
 from app.viewers.overlay import Overlay
+from app.viewers.raster import Picture, renderer
 
 vispy.use("pyside6")
 
@@ -57,14 +58,17 @@ class SceneWidget(QWidget):
         self.canvas = scene.SceneCanvas(keys=None, show=False, bgcolor=self.theme.canvas)
         self.view = self.canvas.central_widget.add_view()
         self.view.camera = OrthographicTurntable()
-        self.canvas.native.setParent(self)
+        self.detail.found(renderer())
+        self.picture = Picture(self.canvas.native, self) if self.detail.software else None
+        if self.picture is None:
+            self.canvas.native.setParent(self)
         # Qt composes the canvas into the window by itself. vispy's own swap would besides copy the whole
         # window to the screen within each frame: 50 ms under software OpenGL (measured).
         self.canvas.native._vispy_swap_buffers = _nothing  # noqa: SLF001
         self.overlay = Overlay(self)
         layout = QStackedLayout(self)
         layout.setStackingMode(QStackedLayout.StackingMode.StackAll)
-        layout.addWidget(self.canvas.native)
+        layout.addWidget(self.picture or self.canvas.native)
         layout.addWidget(self.overlay)
         layout.setCurrentWidget(self.overlay)
         self.canvas.events.draw.connect(self._before_draw, position="first")
@@ -76,7 +80,6 @@ class SceneWidget(QWidget):
         self._settle.setInterval(0)
         self._settle.timeout.connect(self._update_scale)
         self.view.camera.events.transform_change.connect(lambda _e: self._settle.start())
-        self.canvas.native.installEventFilter(self)
         self.setMinimumSize(240, 200)
 
     @property
@@ -130,14 +133,15 @@ class SceneWidget(QWidget):
     def release(self) -> None:
         """Give the canvas back; the widget shows nothing afterwards."""
         self._settle.stop()
-        self.canvas.native.removeEventFilter(self)
+        if self.picture is not None:
+            self.picture.stop()
+            self.canvas.native.deleteLater()
         self.canvas.close()
 
-    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
-        """Keep the scale bar right when the canvas changes its size."""
-        if event.type() == QEvent.Type.Resize:
-            self._settle.start()
-        return False
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Keep the scale bar right."""
+        super().resizeEvent(event)
+        self._settle.start()
 
     def _update_scale(self) -> None:
         if self.drawn():
@@ -147,8 +151,6 @@ class SceneWidget(QWidget):
         self.touched = True
 
     def _before_draw(self, _event: Any) -> None:
-        if self.detail.software is None:
-            self.detail.found(str(gl.glGetParameter(gl.GL_RENDERER)))
         self._began = time.perf_counter()
 
     def _after_draw(self, _event: Any) -> None:
