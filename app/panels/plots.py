@@ -116,6 +116,8 @@ class EnergyPlot(Plot):
             self._curves = {}
             self._legend.clear()
         self._legend.setLabelTextColor(self.theme.text)
+        for _sample, label in self._legend.items:
+            label.setText(label.text, color=self.theme.text)
         for i, (name, values) in enumerate(self._values.items()):
             style = LINE_STYLES[i // len(self.theme.series) % len(LINE_STYLES)]
             pen = pg.mkPen(self.theme.series[i % len(self.theme.series)], width=2, style=style)

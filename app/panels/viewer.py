@@ -38,6 +38,7 @@ class ViewerPanel(QWidget):
         super().__init__(parent)
         self.points = PointsView()
         self._sample = ChoiceBox()
+        self._sample.setMaximumWidth(130)
         self._sample.setToolTip("Show all samples together, or one ([ and ])")
         self._sample.setAccessibleName("Sample shown")
         self._sample.currentIndexChanged.connect(
@@ -46,6 +47,7 @@ class ViewerPanel(QWidget):
         self._colour = ChoiceBox()
         self._colour.addItem("Colour by sample", False)
         self._colour.addItem("Colour by spread", True)
+        self._colour.setMaximumWidth(160)
         self._colour.setToolTip("Spread: how far the samples disagree about each point, Å (C)")
         self._colour.setAccessibleName("Colouring")
         self._colour.currentIndexChanged.connect(self._colour_changed)

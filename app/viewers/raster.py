@@ -20,6 +20,7 @@ from PySide6.QtGui import (
     QPainter,
     QPaintEvent,
     QResizeEvent,
+    QShowEvent,
     QWheelEvent,
 )
 from PySide6.QtWidgets import QWidget
@@ -94,7 +95,12 @@ class Picture(QWidget):
         """Hand on."""
         self._native.wheelEvent(event)
 
+    def showEvent(self, event: QShowEvent) -> None:
+        """Catch up with what was asked for while nobody could see it."""
+        self._timer.start()
+
     def _draw(self) -> None:
+        # While hidden nothing is drawn; vispy waits for the frame that showEvent then brings.
         if self.isVisible():
             self._image = self._native.grabFramebuffer()
             self.update()

@@ -4,7 +4,8 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
-from PySide6.QtGui import QImage
+from PySide6.QtCore import QCoreApplication, QEvent, QPoint, QPointF, Qt
+from PySide6.QtGui import QImage, QMouseEvent
 
 from app.run_files import neighbour_spread
 from app.style import DARK, LIGHT
@@ -35,6 +36,12 @@ def pixels(image: QImage) -> np.ndarray:
     image = image.convertToFormat(QImage.Format.Format_RGB888)
     rows = np.frombuffer(image.constBits(), np.uint8).reshape(image.height(), image.bytesPerLine())
     return rows[:, : 3 * image.width()].reshape(image.height(), image.width(), 3)
+
+
+def shown(view: PointsView) -> np.ndarray:
+    """What is on the widget: coloured pixels differ from the background."""
+    picture = pixels(view.grab().toImage()).astype(int)
+    return picture.max(-1) - picture.min(-1) > 60
 
 
 def test_clouds_are_seen_and_move(view: PointsView) -> None:
@@ -113,6 +120,33 @@ def test_software_rendering_thins_while_moving_and_shows_all_when_still(view: Po
     assert view.drawn() < 5 * 1024
     view.set_live(False)
     spin(lambda: view.drawn() == 5 * 1024)
+
+
+def test_what_changes_while_hidden_is_shown_afterwards(view: PointsView) -> None:
+    view.set_points(cloud())
+    spin(lambda: shown(view).any())
+    view.hide()
+    view.set_points(cloud() * np.float32([0.2, 0.2, 1.0]))
+    before = shown(view)
+    spin(lambda: True)
+    view.show()
+    spin(lambda: (shown(view) != before).any(), 5)
+
+
+@pytest.mark.filterwarnings("ignore:.*deprecated:DeprecationWarning")  # vispy asks events for pos()
+def test_the_mouse_turns_the_clouds(view: PointsView, qtbot) -> None:
+    view.set_points(cloud())
+    target = view.picture or view.canvas.native
+    before = view.camera.azimuth
+    qtbot.mousePress(target, Qt.MouseButton.LeftButton, pos=QPoint(200, 200))
+    move = QMouseEvent(
+        QEvent.Type.MouseMove, QPointF(260, 200), QPointF(260, 200), Qt.MouseButton.NoButton,
+        Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier,
+    )  # fmt: skip
+    QCoreApplication.sendEvent(target, move)
+    qtbot.mouseRelease(target, Qt.MouseButton.LeftButton, pos=QPoint(260, 200))
+    assert abs(view.camera.azimuth - before) > 1
+    assert view.touched
 
 
 def test_detail_learns_from_slow_and_quick_frames() -> None:
