@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from PySide6.QtGui import QAction, QActionGroup, QKeySequence
 from PySide6.QtWidgets import QMenu, QMessageBox
 
+from app.guide import Guide
 from app.viewers.scene import ALONG_Z
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ SHORTCUTS = (
     ("Ctrl+S", "Save settings"), ("Ctrl+R", "Run"), ("Esc", "Cancel the run"), ("Ctrl+E", "Export"),
     ("Ctrl+Shift+S", "Save the picture"), ("[  and  ]", "Previous and next sample"),
     ("C", "Colour by sample or by spread"), ("Home", "Show everything"), ("Z", "Look along z"),
-    ("Drag, wheel, Shift + drag", "Turn, zoom, move the clouds"),
+    ("Drag, wheel, Shift + drag", "Turn, zoom, move the clouds"), ("F1", "User guide"),
 )  # fmt: skip
 
 
@@ -34,6 +35,7 @@ class Actions:
 
     def __init__(self, window: MainWindow) -> None:
         self._window = window
+        self._guide: Guide | None = None
         bar = window.menuBar()
         file = bar.addMenu("&File")
         self._add(file, "&Add files…", "Ctrl+O", window.add_files)
@@ -59,7 +61,8 @@ class Actions:
         self._add(view, "&Colour by sample or spread", "C", window.viewer.toggle_colouring)
         self._add_themes(view.addMenu("&Theme"))
         help_menu = bar.addMenu("&Help")
-        self._add(help_menu, "&Keyboard and mouse", "F1", self._show_shortcuts)
+        self._add(help_menu, "&User guide", "F1", self._show_guide)
+        self._add(help_menu, "&Keyboard and mouse", "Shift+F1", self._show_shortcuts)
         self._add(help_menu, "&About Verglas", "", self._show_about)
         self.export.setEnabled(False)
         self.cancel.setEnabled(False)
@@ -88,6 +91,12 @@ class Actions:
             action.setCheckable(True)
             action.setChecked(self._window.settings.theme == name)
             group.addAction(action)
+
+    def _show_guide(self) -> None:
+        if self._guide is None:
+            self._guide = Guide(self._window)
+        self._guide.show()
+        self._guide.raise_()
 
     def _show_shortcuts(self) -> None:
         rows = "".join(
