@@ -52,7 +52,7 @@ def load_points(path: Path) -> NDArray[np.float32]:
     try:
         if path.stat().st_size > MAX_SNAPSHOT_BYTES:
             raise InputError("The snapshot is too large to show.", "", path)
-        points = np.load(path, allow_pickle=False)
+        points = _read_npy(path)
     except (OSError, ValueError, EOFError) as exc:
         raise InputError(f"The snapshot can't be read ({exc}).", "", path) from exc
     if points.ndim != 3 or points.shape[-1] != 3 or points.dtype.kind != "f":
@@ -121,9 +121,16 @@ def neighbour_spread(points_A: NDArray[np.float32], *, others: int = 8) -> NDArr
     return np.sqrt(total)
 
 
+def _read_npy(path: Path) -> NDArray[Any]:
+    """One array; not ``np.load``, which also takes archives and pickles apart."""
+    with open(path, "rb") as handle:
+        array: NDArray[Any] = np.lib.format.read_array(handle, allow_pickle=False)
+    return array
+
+
 def _load_spread(path: Path) -> NDArray[np.float32] | None:
     try:
-        spread = np.load(path, allow_pickle=False)
+        spread = _read_npy(path)
     except FileNotFoundError:
         return None
     except (OSError, ValueError, EOFError) as exc:

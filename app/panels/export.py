@@ -102,6 +102,11 @@ class ExportDialog(QDialog):
             return ExportWish(path, name, self._resolution.value(), self._voxel.value())
         return ExportWish(path, name)
 
+    @property
+    def can_export(self) -> bool:
+        """Whether the file can be written, as far as can be seen."""
+        return self._export.isEnabled()
+
     def choose(self, name: str, path: Path) -> None:
         """Set format and file."""
         self._format.setCurrentIndex(self._format.findData(name))

@@ -35,7 +35,8 @@ def cloud(samples: int = 3, points: int = 200, size_A: float = 30.0) -> np.ndarr
 def pixels(image: QImage) -> np.ndarray:
     image = image.convertToFormat(QImage.Format.Format_RGB888)
     rows = np.frombuffer(image.constBits(), np.uint8).reshape(image.height(), image.bytesPerLine())
-    return rows[:, : 3 * image.width()].reshape(image.height(), image.width(), 3)
+    # A copy: the picture's memory goes with the picture.
+    return rows[:, : 3 * image.width()].reshape(image.height(), image.width(), 3).copy()
 
 
 def shown(view: PointsView) -> np.ndarray:

@@ -1,0 +1,183 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from app.measures import as_text, fsc_of, measures_of, number, remarks_of, truth_of
+from app.panels.export import ExportDialog
+from app.panels.plots import EnergyPlot, FscPlot, SpreadPlot
+from app.panels.results import ResultsPanel
+from app.run_files import load_points, load_run
+from app.run_view import duration
+from app.settings import Settings
+from engine.errors import VerglasError
+from engine.io.ensemble import write_ensemble
+from engine.types import Ensemble, Frame
+
+METRICS = {
+    "frame": {"centre_A": [0, 0, 0], "scale_A": 50.0},
+    "truth": {"path": "/x/t.pdb", "name": "t.pdb", "notes": ["Waters dropped."]},
+    "per_sample": {"rmsd_points_A": [3.0, 4.0], "chamfer": [0.05, 0.07], "energy": [0.001, 0.003]},
+    "fsc": {
+        "frequency_per_A": [0.01, 0.02, 0.03],
+        "correlation": [1.0, 0.7, None],
+        "resolution_0p5_A": 31.0,
+        "nyquist_A": 8.0,
+    },
+}
+
+
+def test_measures_have_units_and_spread() -> None:
+    rows = {m.label: m for m in measures_of(METRICS)}
+    assert rows["RMSD, points, aligned"].mean_text == "3.50 ± 0.71 Å"
+    assert rows["RMSD, points, aligned"].range_text == "3.00 – 4.00"
+    assert rows["Chamfer × 100, relative"].values == (5.0, pytest.approx(7.0))
+    # 0.002 of the squared half-size of 50 Å
+    assert rows["Misfit to the evidence"].mean_text.startswith("5.00 ±")
+    assert rows["Misfit to the evidence"].unit == "Å²"
+    assert len(rows) == 3
+    table = as_text(list(rows.values())).splitlines()
+    assert table[0].split("\t") == ["Measure", "Unit", "Sample 1", "Sample 2"]
+    assert len(table) == 4
+
+
+def test_without_a_truth_nothing_is_claimed() -> None:
+    assert measures_of({}) == []
+    assert fsc_of({}) is None
+    assert truth_of({"truth": None}) == ""
+    assert fsc_of({"fsc": {"problem": "No FSC: the map is too small."}}) is None
+    assert remarks_of({"fsc": {"problem": "No FSC."}}) == ["No FSC."]
+
+
+def test_fsc_says_where_it_falls() -> None:
+    frequency, correlation, title = fsc_of(METRICS)
+    assert title == "Falls below 0.5 at 31.0 Å"
+    assert np.isnan(correlation[2])
+    assert len(frequency) == 3
+    open_end = {"fsc": METRICS["fsc"] | {"resolution_0p5_A": None}}
+    assert fsc_of(open_end)[2] == "Above 0.5 to 8.0 Å"
+
+
+def test_the_panel_shows_what_there_is(qtbot) -> None:
+    panel = ResultsPanel()
+    qtbot.addWidget(panel)
+    panel.show()
+    assert not panel.export_button.isEnabled()
+    panel.show_summary("done", exportable=True, has_folder=False)
+    panel.show_measures(measures_of(METRICS))
+    panel.show_fsc(fsc_of(METRICS))
+    panel.show_spread(np.abs(np.random.default_rng(0).normal(size=200)))
+    assert panel.fsc.isVisible()
+    assert panel.spread.isVisible()
+    assert panel.export_button.isEnabled()
+    panel.show_fsc(None)
+    assert panel.fsc.isHidden()
+    panel.clear()
+    assert not panel.export_button.isEnabled()
+    assert panel.spread.isHidden()
+
+
+def test_energies_are_drawn_against_falling_noise(qtbot) -> None:
+    plot = EnergyPlot()
+    qtbot.addWidget(plot)
+    for step, sigma in enumerate((1.0, 0.5, 0.1), 1):
+        plot.add(step, sigma, {"view 1": 9.0 * sigma, "map": 4.0, "bad": float("nan")})
+    plot.redraw()
+    assert set(plot.values) == {"view 1", "map"}
+    assert plot.item.vb.xInverted()
+    x, y = plot.item.listDataItems()[0].getOriginalDataset()
+    np.testing.assert_allclose(x, [1.0, 0.5, 0.1])
+    np.testing.assert_allclose(y, [9.0, 4.5, 0.9])
+    assert "σ" in plot.item.getAxis("bottom").labelText
+    assert "Å²" in plot.item.getAxis("left").labelText
+    # The next batch begins with high noise again: the curve is interrupted, not drawn back.
+    plot.add(1, 1.0, {"view 1": 8.0, "map": 4.0})
+    assert np.isnan(plot.values["view 1"][3][1])
+    plot.clear()
+    assert plot.item.listDataItems() == []
+
+
+def test_maximum_likelihood_is_drawn_against_steps(qtbot) -> None:
+    plot = EnergyPlot()
+    qtbot.addWidget(plot)
+    for step in range(1, 4):
+        plot.add(step, 0.0, {"view 1": 10.0 / step})
+    plot.redraw()
+    assert [x for x, _ in plot.values["view 1"]] == [1, 2, 3]
+    assert not plot.item.vb.xInverted()
+    assert plot.item.getAxis("bottom").labelText == "Step"
+
+
+def test_plots_take_odd_values(qtbot) -> None:
+    spread, fsc = SpreadPlot(), FscPlot()
+    qtbot.addWidget(spread)
+    qtbot.addWidget(fsc)
+    spread.set_spread(np.full(10, np.nan))
+    spread.set_spread(np.zeros(10))
+    fsc.set_curve(np.array([0.1, 0.2]), np.array([np.nan, np.nan]), "")
+    assert fsc.item.listDataItems()
+
+
+def test_the_export_dialog_fits_the_suffix_and_checks_the_folder(qtbot, tmp_path: Path) -> None:
+    formats = {"pdb": (".pdb", "For ChimeraX."), "mrc": (".mrc", "A map."), "csv": (".csv", "A table.")}
+    dialog = ExportDialog(formats, tmp_path, "ensemble", 7.0, None)
+    qtbot.addWidget(dialog)
+    assert dialog.wish().path == tmp_path / "ensemble.pdb"
+    assert dialog.wish().resolution_A is None
+    dialog.choose("mrc", tmp_path / "map.mrc")
+    assert dialog.wish().path == tmp_path / "map.mrc"
+    assert dialog.wish().resolution_A == 14.0
+    assert dialog.wish().voxel_size_A == pytest.approx(3.5)
+    assert dialog.can_export
+    dialog.choose("csv", tmp_path / "none" / "x.csv")
+    assert not dialog.can_export
+
+
+def test_an_ensemble_opens_on_its_own(tmp_path: Path) -> None:
+    points = np.zeros((2, 5, 3), np.float32)
+    frame = Frame((0.0, 0.0, 0.0), 10.0)
+    ensemble = Ensemble(points, "posterior", frame, np.zeros((2, 0), np.float32), (), np.zeros(2, np.int64))
+    write_ensemble(tmp_path / "e.npz", ensemble)
+    run = load_run(tmp_path / "e.npz")
+    assert run.ensemble.points_A.shape == (2, 5, 3)
+    assert run.spec is None
+    with pytest.raises(VerglasError):
+        load_run(tmp_path)
+
+
+@pytest.mark.parametrize("content", [b"", b"\x93NUMPY broken", b"PK\x03\x04"])
+def test_a_broken_snapshot_is_an_error_in_words(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "s.npy"
+    path.write_bytes(content)
+    with pytest.raises(VerglasError):
+        load_points(path)
+    np.save(path, np.zeros((4, 3)))
+    with pytest.raises(VerglasError):
+        load_points(path)
+
+
+def test_recent_runs_are_few_exist_and_the_newest_is_first(tmp_path: Path) -> None:
+    settings = Settings(tmp_path / "w.ini")
+    folders = [tmp_path / f"run{i}" for i in range(14)]
+    for folder in folders:
+        folder.mkdir()
+        settings.add_recent_run(folder)
+    settings.add_recent_run(folders[5])
+    again = Settings(tmp_path / "w.ini")
+    assert again.recent_runs()[0] == folders[5]
+    assert len(again.recent_runs()) == 10
+    folders[5].rmdir()
+    assert folders[5] not in again.recent_runs()
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(0.2, "1 s"), (59, "59 s"), (600, "10 min"), (9000, "2.5 h")])
+def test_durations(seconds: float, text: str) -> None:
+    assert duration(seconds) == text
+
+
+def test_numbers_keep_what_matters() -> None:
+    shown = [number(v) for v in (123.456, 12.344, 1.2341, 0.012341, 0.0)]
+    assert shown == ["123.5", "12.34", "1.23", "0.0123", "0.00"]
+    assert number(float("nan")) == "–"
