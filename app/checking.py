@@ -80,6 +80,7 @@ def check_projections(
         If one of them can't be used or they don't belong together.
     """
     from engine.io.formats import summarise
+    from engine.io.mrc import read_header
     from engine.io.star import read_poses
 
     stack = summarise(images, pixel_size_A=pixel_size_A)
@@ -89,6 +90,14 @@ def check_projections(
         raise InputError(
             f"Image {max(select)} was asked for, but the STAR file has {rows}.",
             "Correct `Images used`.",
+            poses,
+        )
+    count = read_header(images).shape[0]
+    last = int(np.max(found.image_indices, initial=-1)) + 1 if len(found.image_indices) else rows
+    if last > count:
+        raise InputError(
+            f"The STAR file asks for image {last}, but the stack has {count}.",
+            "Check that the two files belong together.",
             poses,
         )
     needs = stack.needs_pixel_size and not found.pixel_size_A and pixel_size_A is None

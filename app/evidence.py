@@ -167,11 +167,17 @@ class Evidence:
 
 
 def pairable(images: Evidence, poses: Evidence, *, only_ones: bool) -> bool:
-    """Whether a STAR file belongs to a stack: it names it, or both are the only ones of their kind."""
+    """Whether a STAR file belongs to a stack.
+
+    It names it; or both are the only ones of their kind and what it names isn't there, because stacks
+    get renamed.
+    """
     if images.kind != "images" or poses.kind != "poses" or poses.checked is None:
         return False
     named = {Path(name).name for name in poses.checked.image_files}
-    return images.paths[0].name in named or only_ones
+    if images.paths[0].name in named:
+        return True
+    return only_ones and not any((poses.paths[0].parent / name).is_file() for name in named)
 
 
 def from_spec(number: int, observation: Model) -> Evidence:

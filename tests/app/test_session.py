@@ -54,6 +54,25 @@ def test_a_star_file_brings_its_stack_along(session: Session, tmp_path: Path) ->
     assert only(session).paths == files
 
 
+def test_a_star_file_is_not_paired_with_a_stranger(session: Session, tmp_path: Path) -> None:
+    _, star = phantom.write_projections(tmp_path, 2)
+    (tmp_path / "other").mkdir()
+    stranger = phantom.write_projections(tmp_path / "other", 2)[0].rename(tmp_path / "stranger.mrcs")
+    session.add_files([stranger, star])
+    rows = sorted(session.evidence.values(), key=lambda row: len(row.paths))
+    assert [row.names for row in rows] == ["stranger.mrcs", "views.mrcs + views.star"]
+
+
+def test_a_renamed_stack_is_taken_if_it_is_large_enough(session: Session, tmp_path: Path) -> None:
+    stack, star = phantom.write_projections(tmp_path, 3)
+    session.add_files([star.rename(tmp_path / "a.star"), stack.rename(tmp_path / "b.mrcs")])
+    assert only(session).state == "ready"
+    session.remove(only(session).number)
+    small, _ = phantom.write_projections(tmp_path, 2)
+    session.add_files([tmp_path / "a.star", small.rename(tmp_path / "c.mrcs")])
+    assert "the stack has 2" in only(session).problem
+
+
 def test_a_star_file_without_its_stack_says_which_it_wants(session: Session, tmp_path: Path) -> None:
     stack, star = phantom.write_projections(tmp_path, 2)
     stack.unlink()
