@@ -138,6 +138,10 @@ class Evidence:
             self.problem = "Choose what this is."
         elif self.asks_pixel_size:
             self.problem = "The file doesn't say how large a pixel is. Enter it here."
+        elif self.role == TRUTH and self.checked.needs_pixel_size:
+            self.problem = (
+                "Its voxel size is unknown, so it can't be compared with. Correct its header first."
+            )
         elif self.role == TRUTH:
             self.state = "ready"
         else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Any
 
 from PySide6.QtCore import Signal
@@ -130,7 +131,7 @@ def _numbers(text: str, count: int) -> tuple[float, ...]:
     return values
 
 
-_READERS = {
+_READERS: dict[str, Callable[[str, int], Any]] = {
     "text": lambda text, _n: text,
     "number": lambda text, _n: float(text),
     "integer": lambda text, _n: int(text),

@@ -88,6 +88,9 @@ def test_a_missing_pixel_size_is_asked_for_once(session: Session, tmp_path: Path
     path.write_bytes(data)
     session.add_files([path])
     row = only(session)
+    session.set_role(row.number, TRUTH)
+    assert "voxel size is unknown" in session.missing()
+    session.set_role(row.number, "coarse_map")
     assert row.asks_pixel_size
     assert "how large a pixel is" in session.missing()
     session.set_options(row.number, {"voxel_size_A": 8.0})

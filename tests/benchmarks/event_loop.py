@@ -115,9 +115,7 @@ def main() -> int:
     parser.add_argument("--points", type=int, default=1024)
     parser.add_argument("--samples", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=30.0)
-    parser.add_argument(
-        "--by-spread", action="store_true", help="colour by spread, computed per snapshot"
-    )
+    parser.add_argument("--by-spread", action="store_true", help="colour by spread")
     parser.add_argument("--json", type=Path)
     chosen = parser.parse_args()
     result = measure(chosen.points, chosen.samples, chosen.seconds, chosen.by_spread)
