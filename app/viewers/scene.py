@@ -111,8 +111,8 @@ class SceneWidget(QWidget):
     def A_per_pixel(self) -> float:
         """Å per logical pixel at the present zoom."""
         shortest = min(self.canvas.native.width(), self.canvas.native.height())
-        across: float = self.camera.scale_factor or 1.0
-        return across / max(1, shortest)
+        per_pixel: float = (self.camera.scale_factor or 1.0) / max(1, shortest)
+        return per_pixel
 
     def look(self, direction: dict[str, float]) -> None:
         """Turn the camera."""

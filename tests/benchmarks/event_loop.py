@@ -105,8 +105,8 @@ def measure(points: int, samples: int, seconds: float, by_spread: bool) -> dict[
     return {
         "points": points, "samples": samples, "by_spread": by_spread, "seconds": round(took, 1),
         "ticks": len(late), "snapshots": len(moved), "markers_drawn": drawn,
-        "p50_ms": round(float(np.percentile(late, 50)), 2), "p90_ms": round(float(np.percentile(late, 90)), 2),
-        "p99_ms": round(float(np.percentile(late, 99)), 2), "max_ms": round(float(late.max()), 2),
+        **{f"p{q}_ms": round(float(np.percentile(late, q)), 2) for q in (50, 90, 99)},
+        "max_ms": round(float(late.max()), 2),
     }  # fmt: skip
 
 
