@@ -37,7 +37,7 @@ def gather(specs: Sequence[ObservationSpec], points: int, notify: Notify) -> lis
     for i, spec in enumerate(specs):
         match spec:
             case ProjectionImages():
-                found[i] = projection.from_images(spec, notify)
+                found[i] = projection.from_images(spec, notify, most_points=points)
             case ProjectionPoints():
                 found[i] = [projection.from_points(spec, notify)]
             case CoarseMap():

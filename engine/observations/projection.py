@@ -8,7 +8,7 @@ import numpy as np
 
 from engine.conventions import image_centre
 from engine.errors import InputError, SpecError
-from engine.io.mrc import read_images
+from engine.io.mrc import read_header, read_images
 from engine.io.points import read_points
 from engine.io.star import read_poses
 from engine.numerics.mixtures import density_points
@@ -40,34 +40,40 @@ def _rows(spec: ProjectionImages, poses: Poses, images: ImageStack) -> list[tupl
     return [(i, int(indices[i])) for i in wanted]
 
 
-def from_images(spec: ProjectionImages, notify: Notify, seed: int = 0) -> list[Evidence]:
+def from_images(
+    spec: ProjectionImages, notify: Notify, *, most_points: int | None = None, seed: int = 0
+) -> list[Evidence]:
     """Each image becomes weighted 2D points (k-means over its density above a threshold).
+
+    Parameters
+    ----------
+    most_points : the object's number of points; more 2D points than that could not all be matched.
 
     Raises
     ------
     InputError, SpecError
         If the files can't be used, don't fit together, or don't say the pixel size.
     """
-    images = read_images(spec.images, pixel_size_A=spec.pixel_size_A, contrast=spec.contrast)
     poses = read_poses(spec.poses, pixel_size_A=spec.pixel_size_A)
+    stated = read_header(spec.images).spacing_A[0]
+    # What the pose file says goes before the stack's header, which programs often leave at 0 or 1.
+    known = spec.pixel_size_A or poses.pixel_size_A or None
+    images = read_images(spec.images, pixel_size_A=known, contrast=spec.contrast)
     for note in (*images.notes, *poses.notes):
         notify(note)
-    pixel = spec.pixel_size_A or poses.pixel_size_A or images.pixel_size_A
+    pixel = images.pixel_size_A
     if not pixel > 0:
         raise InputError(
             "Neither the stack nor the pose file says the pixel size.",
             "Give it as `pixel_size_A`.",
             spec.images,
         )
-    if (
-        poses.pixel_size_A
-        and images.pixel_size_A
-        and abs(poses.pixel_size_A / images.pixel_size_A - 1) > 0.01
-    ):
+    if poses.pixel_size_A and stated and abs(poses.pixel_size_A / stated - 1) > 0.01:
         notify(
-            f"The pose file says {poses.pixel_size_A:.4g} Å per pixel, the stack {images.pixel_size_A:.4g}; "
+            f"The pose file says {poses.pixel_size_A:.4g} Å per pixel, the stack {stated:.4g}; "
             f"{pixel:.4g} is used."
         )
+    count = min(spec.points, most_points or spec.points)
     evidence = []
     for row, index in _rows(spec, poses, images):
         image = images.images[index]
@@ -77,9 +83,7 @@ def from_images(spec: ProjectionImages, notify: Notify, seed: int = 0) -> list[E
             image, None if spec.threshold is None else spec.threshold * float(image.max())
         )
         try:
-            cloud = density_points(
-                density, np.array([pixel, pixel]), origin, spec.points, threshold=0.0, seed=seed
-            )
+            cloud = density_points(density, np.array([pixel, pixel]), origin, count, threshold=0.0, seed=seed)
         except InputError as exc:
             raise InputError(f"Image {index + 1}: {exc.problem}", exc.advice, spec.images) from exc
         evidence.append(
