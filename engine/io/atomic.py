@@ -34,11 +34,11 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         handle, name = tempfile.mkstemp(prefix=".", suffix=f".part{''.join(path.suffixes)}", dir=path.parent)
         os.close(handle)
         temporary = Path(name)
-        # mkstemp makes files private; results are for the user's colleagues too.
+        yield temporary
+        # mkstemp, and some writers, make files private; results are for the user's colleagues too.
         umask = os.umask(0)
         os.umask(umask)
         temporary.chmod(0o666 & ~umask)
-        yield temporary
         with open(temporary, "rb+") as written:
             os.fsync(written.fileno())
         os.replace(temporary, path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,9 +44,9 @@ def read_clouds(path: str | Path) -> CloudSet:
     if not path.is_file():
         raise InputError("There is no such file.", _FORMAT_ADVICE, path)
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with open(path, "rb") as handle, np.load(handle, allow_pickle=False) as archive:
             arrays = {k: archive[k] for k in ("points", "name", "scale_A") if k in archive}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, TypeError, AttributeError) as exc:
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error, TypeError, AttributeError) as exc:
         raise InputError("The file can't be read as npz.", _FORMAT_ADVICE, path) from exc
     points = arrays.get("points")
     if points is None or points.ndim != 3 or points.shape[2] != 3 or points.dtype.kind != "f":
