@@ -10,6 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from engine.errors import SamplingError, SpecError
+from engine.priors.edm import EdmDenoiser, HandOver
 from engine.protocols import Denoiser, Observation, Points
 from engine.sampling.guidance import GradientGuidance, ProximalGuidance, match_all
 from engine.sampling.maximum_likelihood import maximum_likelihood
@@ -83,6 +84,11 @@ def draw(
     SpecError
         If the sampler needs evidence and there is none, or its noise levels are inverted.
     """
+    if isinstance(sampler, Proximal) and isinstance(prior, EdmDenoiser):
+        try:
+            prior = HandOver(prior, sampler.network_begin, sampler.network_end)
+        except ValueError as exc:
+            raise SpecError(f"The sampler's levels are inverted: {exc}.", "Lower network_end.") from exc
     prior = OneByOne(prior) if device.type == "cpu" else prior
     noise = SampleNoise(seeds, device)
     if not observations and not isinstance(sampler, Unconditional):

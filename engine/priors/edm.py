@@ -8,6 +8,7 @@ sqrt(t² + sigma_data²)``, and that is what is used here.
 
 from __future__ import annotations
 
+import math
 from typing import Protocol
 
 import torch
@@ -90,6 +91,50 @@ class GaussianDenoiser(nn.Module):
         """Posterior mean of the clean points."""
         variance = self.sigma_data**2
         out: Tensor = x * (variance / (variance + sigma.view(-1, 1, 1) ** 2))
+        return out
+
+
+class HandOver:
+    """A Gaussian at high noise, a network at low noise, and a blend between.
+
+    A sampler that meets the data exactly at every step shows the network clouds that no noise made:
+    before the correspondences have settled they hold ghosts where back-projections cross. A network
+    takes such a ghost for structure and keeps it; a Gaussian estimate has no opinion. Where noise hides
+    all shapes the network knows hardly more than the Gaussian does, so little is lost by waiting.
+
+    Parameters
+    ----------
+    network : the prior.
+    begin, end : noise levels; above ``begin`` the Gaussian speaks alone, below ``end`` the network.
+        Between them its share grows linearly in ln sigma.
+
+    Raises
+    ------
+    ValueError
+        If ``end`` is not below ``begin``.
+    """
+
+    def __init__(self, network: EdmDenoiser, begin: float, end: float) -> None:
+        if not 0 < end < begin:
+            raise ValueError(
+                f"the network's end level {end:g} must lie between 0 and its begin level {begin:g}"
+            )
+        self.network, self.gaussian = network, GaussianDenoiser(network.sigma_data)
+        self.begin, self.end = begin, end
+
+    def share(self, sigma: Float[Tensor, " n"]) -> Float[Tensor, " n"]:
+        """The network's share at each noise level, in [0, 1]."""
+        return (torch.log(self.begin / sigma) / math.log(self.begin / self.end)).clamp(0, 1)
+
+    def __call__(
+        self, x: Float[Tensor, "n points 3"], sigma: Float[Tensor, " n"]
+    ) -> Float[Tensor, "n points 3"]:
+        """Posterior mean of the clean points."""
+        share = self.share(sigma).view(-1, 1, 1)
+        gaussian: Tensor = self.gaussian(x, sigma)
+        if not bool((share > 0).any()):
+            return gaussian
+        out: Tensor = torch.lerp(gaussian, self.network(x, sigma), share)
         return out
 
 

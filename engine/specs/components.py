@@ -182,6 +182,16 @@ class Proximal(Model):
         0.01, help="Stated error of the evidence, in units of the frame's scale.", gt=0, le=1, advanced=True
     )
     rounds: int = field(1, help="Assignment and proximal rounds per step.", ge=1, le=10, advanced=True)
+    network_begin: float = field(
+        0.4,
+        help="Noise level below which the network begins to replace a Gaussian estimate.",
+        gt=0,
+        le=100,
+        advanced=True,
+    )
+    network_end: float = field(
+        0.1, help="Noise level below which the network speaks alone.", gt=0, le=100, advanced=True
+    )
 
 
 class Algorithm1(Model):

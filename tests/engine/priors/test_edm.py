@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from engine.priors.edm import EdmDenoiser, GaussianDenoiser, lognormal_sigmas, scalings
+from engine.priors.edm import EdmDenoiser, GaussianDenoiser, HandOver, lognormal_sigmas, scalings
 
 SIGMA_DATA = 0.363
 
@@ -62,3 +62,17 @@ def test_training_noise_is_log_normal_within_the_schedule() -> None:
     assert float(sigmas.log().std()) == pytest.approx(1.1, abs=0.02)
     wide = lognormal_sigmas(50_000, 0.0, 10.0, torch.Generator().manual_seed(0))
     assert 0.002 <= float(wide.min()) < float(wide.max()) <= 80.0
+
+
+def test_hand_over_is_gaussian_above_network_below_and_continuous_between() -> None:
+    clean = torch.randn(1, 20, 3, generator=torch.Generator().manual_seed(3))
+    network = EdmDenoiser(Oracle(clean), SIGMA_DATA)
+    both, gaussian = HandOver(network, 0.4, 0.1), GaussianDenoiser(SIGMA_DATA)
+    x = clean + 0.2
+    for sigma, expected in ((0.5, gaussian), (0.4, gaussian), (0.1, network), (0.01, network)):
+        s = torch.tensor([sigma])
+        torch.testing.assert_close(both(x, s), expected(x, s), atol=1e-6, rtol=1e-5)
+    middle = torch.tensor([0.2])  # halfway in ln sigma
+    torch.testing.assert_close(both(x, middle), (gaussian(x, middle) + network(x, middle)) / 2)
+    with pytest.raises(ValueError, match="end level"):
+        HandOver(network, 0.1, 0.4)
