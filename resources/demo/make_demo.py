@@ -28,7 +28,7 @@ def main(structure: Path, here: Path) -> None:
         "# Three projections of an RNA polymerase initiation complex, nothing else known.\n"
         'kind = "dps"\n'
         'title = "RNA polymerase initiation complex (3IYD) from three projections"\n'
-        "samples = 5\n"
+        "samples = 3\n"
         'truth = "truth.npz"  # to judge by, never an input\n\n'
         "[[observations]]\n"
         'kind = "projection_images"\n'
