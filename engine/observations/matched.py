@@ -49,18 +49,19 @@ def multiplicities(weights: NDArray[np.floating], total: int, seed: int = 0) -> 
 
 
 def cell_variance(targets: NDArray[np.floating], counts: NDArray[np.integer]) -> NDArray[np.float64]:
-    """Expected variance per coordinate (m,) of object points about the measured point (m, d) they share.
+    """Expected variance per coordinate (m,) of the mean of the points that share a measured point (m, d).
 
     A coarse point stands for the part of the object that is nearest to it. A cell as wide as the
-    distance a to the nearest other point has variance a²/12 per coordinate; k equal points about
-    their mean show (1 - 1/k) of it. A point that stands for one object point has none.
+    distance a to the nearest other points has variance a²/12 per coordinate; the mean of k points in it
+    has one k-th of that. A point that stands for one object point has none.
     """
     if len(targets) < 2:
         return np.zeros(len(targets))
     neighbours = min(len(targets) - 1, 2 * targets.shape[1])
     distance, _ = cKDTree(targets).query(targets, k=neighbours + 1)
     cell: NDArray[np.float64] = distance[:, 1:].mean(axis=1)
-    return np.asarray(cell**2 / 12 * (1 - 1 / np.maximum(counts, 1)))
+    k = np.maximum(counts, 1)
+    return np.asarray(cell**2 / 12 * (1 - 1 / k) / k)
 
 
 class MatchedPoints:
@@ -108,11 +109,14 @@ class MatchedPoints:
         self.projector = torch.as_tensor(np.asarray(projector), dtype=torch.float32)
         self.targets = torch.as_tensor(targets[rows], dtype=torch.float32)
         self.variance = torch.as_tensor(variance[rows], dtype=torch.float32)
+        self.cell = torch.as_tensor(rows)
+        self.share = 1 / torch.bincount(self.cell, minlength=len(targets)).clamp_min(1)
 
     def to(self, device: torch.device) -> MatchedPoints:
         """Move to a device, in place."""
         self.projector, self.targets = self.projector.to(device), self.targets.to(device)
-        self.variance = self.variance.to(device)
+        self.variance, self.cell = self.variance.to(device), self.cell.to(device)
+        self.share = self.share.to(device)
         return self
 
     def seen(self, x0: Points) -> Float[Tensor, "n points d"]:
@@ -135,12 +139,28 @@ class MatchedPoints:
         residual, chosen = self._residual(x0, match)
         return residual.square().sum((1, 2)) / chosen.sum(1)
 
+    def _goals(self, x0: Points, row: Match) -> Float[Tensor, "n points d"]:
+        """Where each point should be seen: its target, or its place after its cell's common move."""
+        targets = self.targets[row]
+        if self.partial or len(self.share) == len(self.cell):
+            return targets
+        seen, cell = self.seen(x0), self.cell[row]
+        index = cell[..., None].expand_as(seen)
+        sums = seen.new_zeros(len(seen), len(self.share), seen.shape[-1]).scatter_add(1, index, seen)
+        mean = (sums * self.share[:, None]).gather(1, index)
+        alone = (self.share[cell] == 1)[..., None]
+        return torch.where(alone, targets, seen + targets - mean)
+
     def normal_equations(
         self, x0: Points, match: Match, sigma: float
     ) -> tuple[Float[Tensor, "n points 3 3"], Float[Tensor, "n points 3"]]:
-        """See :class:`~engine.protocols.Observation`; the error is ``sigma`` and the cell's extent."""
+        """See :class:`~engine.protocols.Observation`; the error is ``sigma`` and that of the cell's mean.
+
+        A measured point that stands for several object points is their mean. So it moves them
+        together, as far as their mean is off, and does not draw them to one spot.
+        """
         row = match.clamp_min(0)
         precision = (match >= 0) * self.weight / (sigma**2 + self.variance[row])
         a = precision[..., None, None] * (self.projector.T @ self.projector)
-        b = precision[..., None] * (self.targets[row] @ self.projector)
+        b = precision[..., None] * (self._goals(x0, row) @ self.projector)
         return a, b

@@ -107,8 +107,8 @@ def quality_figure(reports: Mapping[str, Mapping[str, Any]]) -> Figure:
     figure = Figure(figsize=(10.0, 4.2), layout="constrained")
     left, right = figure.subplots(1, 2)
     measures = {
-        "rmsd_points_A": "1024 points,\naligned",
-        "rmsd_points_unaligned_A": "1024 points,\nas placed",
+        "rmsd_points_A": "points,\naligned",
+        "rmsd_points_unaligned_A": "points,\nas placed",
         "rmsd_atoms_A": "atoms,\naligned",
         "rmsd_atoms_unaligned_A": "atoms,\nas placed",
     }
@@ -125,8 +125,6 @@ def quality_figure(reports: Mapping[str, Mapping[str, Any]]) -> Figure:
         right.plot(fsc["frequency_per_A"], fsc["correlation"], color=_COLOURS[k], label=method)
     left.set_xticks(range(len(measures)), list(measures.values()))
     left.set(ylabel="RMSD to the truth (Å)", title="Every sample")
-    left.set_ylim(0, 1.22 * left.get_ylim()[1])
-    left.legend(ncols=len(reports), loc="upper center", frameon=False)
     right.axhline(0.5, color="0.6", linewidth=0.8)
     right.text(right.get_xlim()[1], 0.51, "0.5", ha="right", va="bottom", color="0.4")
     right.set(

@@ -114,13 +114,30 @@ def test_a_known_part_claims_its_number_of_points_once_each() -> None:
         MatchedPoints("s", np.eye(3), cloud(41, 3), 40, partial=True)
 
 
-def test_coarse_points_are_believed_as_far_as_their_cells_reach() -> None:
-    """Points drawn in unit cells scatter about the cells' centres by 1/12 per coordinate."""
+def test_the_mean_of_a_cell_is_as_uncertain_as_its_width_and_number_say() -> None:
+    """Points drawn in unit cells scatter by 1/12 per coordinate; the mean of k of them by 1/12k."""
     grid = np.stack(np.meshgrid(*[np.arange(6.0)] * 3, indexing="ij"), -1).reshape(-1, 3)
     inner = (grid > 0).all(1) & (grid < 5).all(1)
     variance = cell_variance(grid, np.full(len(grid), 1000))
-    assert variance[inner] == pytest.approx(1 / 12, rel=0.01)
+    assert variance[inner] == pytest.approx(1 / 12 / 1000, rel=0.01)
     assert (cell_variance(grid, np.ones(len(grid), int)) == 0).all()
+
+
+def test_a_coarse_point_moves_its_points_together() -> None:
+    """Their mean goes where it was measured; their places about it stay."""
+    observation = MatchedPoints("c", np.eye(3), np.array([[0.0, 0.0, 0.0], [5.0, 0.0, 0.0]]), 40)
+    x = torch.tensor(
+        np.repeat([[0.3, 0.2, 0.0], [4.5, 0.0, 0.1]], 20, axis=0) + cloud(40, 3), dtype=torch.float32
+    )
+    match = observation.match(x[None])
+    a, b = observation.normal_equations(x[None], match, 0.01)
+    moved = torch.linalg.solve(a, b)[0]
+    for half in (slice(0, 20), slice(20, 40)):
+        target = torch.tensor([0.0, 0.0, 0.0]) if half.start == 0 else torch.tensor([5.0, 0.0, 0.0])
+        torch.testing.assert_close(moved[half].mean(0), target, atol=1e-4, rtol=0)
+        torch.testing.assert_close(
+            moved[half] - moved[half].mean(0), x[half] - x[half].mean(0), atol=1e-4, rtol=0
+        )
 
 
 def test_samples_do_not_depend_on_the_batch() -> None:
