@@ -63,6 +63,36 @@ class Snapshot(Event):
 
 
 @dataclass(frozen=True)
+class MapSnapshot(Event):
+    """The volume as it is now: ``path`` is an npy file, (z, y, x) float32.
+
+    ``label`` says which, e.g. ``start 3 of 10`` or ``volume 37``; ``sigma`` is 0 where there is no noise.
+    """
+
+    type: ClassVar[str] = "map_snapshot"
+    step: int
+    total: int
+    sigma: float
+    path: str
+    voxel_size_A: float
+    label: str = ""
+
+
+@dataclass(frozen=True)
+class ImagesSnapshot(Event):
+    """Images of the present state: ``path`` is an npy file, (n, y, x) float32.
+
+    ``role`` says what they show: ``samples`` of a denoiser, ``projections`` of a volume, or
+    ``residuals`` of projections against class averages.
+    """
+
+    type: ClassVar[str] = "images_snapshot"
+    step: int
+    role: str
+    path: str
+
+
+@dataclass(frozen=True)
 class Energies(Event):
     """Mean over samples of each observation's energy at noise level ``sigma``.
 
@@ -128,7 +158,8 @@ TERMINAL = (Completed, Cancelled, Failed)
 _BY_TYPE: dict[str, type[Event]] = {
     cls.type: cls
     for cls in (
-        Started, Notice, Progress, Snapshot, Energies, Metric, Result, Completed, Cancelled, Failed,
+        Started, Notice, Progress, Snapshot, MapSnapshot, ImagesSnapshot, Energies, Metric, Result,
+        Completed, Cancelled, Failed,
     )
 }  # fmt: skip
 

@@ -132,6 +132,30 @@ class ImageStack:
 
 
 @dataclass(frozen=True)
+class ClassAverages:
+    """Class averages as they are in their files, before any preparation.
+
+    Attributes
+    ----------
+    images : (n, ny, nx) float32, contrast as stored.
+    pixel_size_A : Å; 0 where no file says it.
+    files : (n,) per image the file that holds it.
+    indices : (n,) 0-based index in that file, int32.
+    counts : (n,) particles in each class, or None where no file says it.
+    resolutions_A : (n,) estimated resolution of each class, Å, or None.
+    notes : what was assumed while reading, one sentence each.
+    """
+
+    images: NDArray[np.float32]
+    pixel_size_A: float
+    files: tuple[str, ...]
+    indices: NDArray[np.int32]
+    counts: NDArray[np.float64] | None = None
+    resolutions_A: NDArray[np.float64] | None = None
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Poses:
     """Viewing directions and in-plane shifts of a set of images.
 

@@ -26,11 +26,14 @@ from engine.io.streams import check_file, head, is_gzipped, read_text, refuse_fo
 from engine.io.structure import looks_like_structure, read_structure
 from engine.specs.codec import load_spec
 from engine.specs.job import TrainPriorSpec
+from engine.specs.sds import SdsSpec, TrainDenoiserSpec
 
 Kind = Literal[
     "structure", "volume", "images", "poses", "points2d", "points3d", "clouds", "prior", "spec", "ensemble"
 ]
-_SPEC_KIND = re.compile(r"(?:^|[{,])\s*[\"']?kind[\"']?\s*[=:]\s*[\"'](dps|train_prior)[\"']", re.MULTILINE)
+_SPEC_KIND = re.compile(
+    r"(?:^|[{,])\s*[\"']?kind[\"']?\s*[=:]\s*[\"'](dps|train_prior|sds|train_denoiser)[\"']", re.MULTILINE
+)
 _MAX_SAFETENSORS_HEADER = 16 << 20
 
 
@@ -275,6 +278,11 @@ def _spec(path: Path) -> FileSummary:
         raise InputError(exc.problem, exc.advice, path) from exc
     if isinstance(spec, TrainPriorSpec):
         lines = [f"Training of a prior on {Path(spec.clouds).name}", f"Up to {spec.hours:g} h"]
+    elif isinstance(spec, TrainDenoiserSpec):
+        lines = [f"Training of a denoiser on {Path(spec.averages.file).name}", f"Up to {spec.minutes:g} min"]
+    elif isinstance(spec, SdsSpec):
+        what = "A consensus volume" if spec.volumes == "one" else "One volume per class average"
+        lines = [f"{what} from {Path(spec.averages.file).name}", f"Symmetry {spec.symmetry}"]
     else:
         count = len(spec.observations)
         lines = [

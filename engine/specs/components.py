@@ -11,6 +11,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
+Device = Literal["auto", "cuda", "mps", "cpu"]
+
 
 class Model(BaseModel):
     """Base of all specs: immutable, and an unknown key is an error."""

@@ -7,6 +7,7 @@ from typing import Annotated, Final, Literal
 from pydantic import Field, model_validator
 
 from engine.specs.components import (
+    Device,
     Model,
     NetworkPrior,
     ObservationSpec,
@@ -15,9 +16,9 @@ from engine.specs.components import (
     SamplerSpec,
     field,
 )
+from engine.specs.sds import SdsSpec, TrainDenoiserSpec
 
 SCHEMA_VERSION: Final = 1
-Device = Literal["auto", "cuda", "mps", "cpu"]
 
 
 class FrameSpec(Model):
@@ -103,4 +104,4 @@ class TrainPriorSpec(Model):
     device: Device = field("auto", help="Where to compute.")
 
 
-JobSpec = Annotated[DpsSpec | TrainPriorSpec, Field(discriminator="kind")]
+JobSpec = Annotated[DpsSpec | TrainPriorSpec | SdsSpec | TrainDenoiserSpec, Field(discriminator="kind")]

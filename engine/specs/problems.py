@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from engine.specs.components import Model, ObservationSpec, PriorSpec, SamplerSpec
 from engine.specs.job import FrameSpec, JobSpec
+from engine.specs.sds import ClassAveragesInput, Distillation, ImageDenoiserSpec
 
 _SHOWN = 6  # problems; more help nobody
 _TYPES = {
@@ -36,13 +37,19 @@ _BOUNDS = {
 
 def _by_kind() -> dict[str, type[Model]]:
     found: dict[str, type[Model]] = {}
-    for union in (JobSpec, ObservationSpec, PriorSpec, SamplerSpec):
+    for union in (JobSpec, ObservationSpec, PriorSpec, SamplerSpec, ImageDenoiserSpec):
         members = get_args(get_args(union)[0]) or (get_args(union)[0],)
         found |= {str(cls.model_fields["kind"].default): cls for cls in members}
     return found
 
 
 KINDS: dict[str, type[Model]] = _by_kind()
+_BY_KEY: dict[str, type[Model]] = {
+    "frame": FrameSpec,
+    "averages": ClassAveragesInput,
+    "distillation": Distillation,
+}
+"""Tables that have one shape only, so they don't say a kind."""
 
 
 def sentences(error: ValidationError, data: dict[str, Any]) -> tuple[str, str]:
@@ -78,7 +85,7 @@ def _locate(loc: tuple[str | int, ...], data: Any) -> tuple[str, Any, type[Model
             continue  # pydantic names the chosen member of a union; the file has no such level
         if isinstance(value, dict):
             table = value
-            cls = FrameSpec if words == ["frame"] else KINDS.get(str(value.get("kind")))
+            cls = _BY_KEY.get(words[-1] if words else "") or KINDS.get(str(value.get("kind")))
         if isinstance(part, int):
             words[-1:] = [f"{words[-1] if words else 'item'} {part + 1}"]
             value = value[part] if isinstance(value, (list, tuple)) and part < len(value) else None
@@ -129,6 +136,12 @@ def _sentence(item: dict[str, Any], key: str, table: Any, cls: type[Model] | Non
 
 def _tags(key: str) -> str:
     head = key.split(", ")[0].split(" ")[0]
-    unions = {"": JobSpec, "observations": ObservationSpec, "prior": PriorSpec, "sampler": SamplerSpec}
+    unions = {
+        "": JobSpec,
+        "observations": ObservationSpec,
+        "prior": PriorSpec,
+        "sampler": SamplerSpec,
+        "denoiser": ImageDenoiserSpec,
+    }
     members = get_args(get_args(unions.get(head, JobSpec))[0])
     return ", ".join(str(cls.model_fields["kind"].default) for cls in members)
