@@ -7,17 +7,16 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from PySide6.QtCore import Qt, QTimer, QUrl, Slot
+from PySide6.QtCore import QTimer, QUrl, Slot
 from PySide6.QtGui import QCloseEvent, QDesktopServices, QDragEnterEvent, QDropEvent, QGuiApplication
-from PySide6.QtWidgets import QApplication, QHBoxLayout, QLabel, QMainWindow, QSplitter, QTabWidget, QWidget
+from PySide6.QtWidgets import QApplication, QLabel, QMainWindow
 
 from app import style
 from app.actions import Actions
 from app.background import Background, words
+from app.columns import Columns
 from app.dialogs import Dialogs
-from app.exporting import export, typical_spacing_A
 from app.job_monitor import JobMonitor, MakeWorker, engine_worker
-from app.panels.export import ExportDialog, ExportWish
 from app.panels.inputs import InputsPanel
 from app.panels.messages import MessagesPanel
 from app.panels.plots import EnergyPlot
@@ -26,6 +25,7 @@ from app.panels.run import RunPanel
 from app.panels.viewer import ViewerPanel
 from app.run_files import StoredRun
 from app.run_view import RunView
+from app.saving import Saving
 from app.session import Session
 from app.settings import Settings
 from engine.specs.job import DpsSpec
@@ -59,6 +59,7 @@ class MainWindow(QMainWindow):
         self.run_view = RunView(
             self.background, self.monitor, self.viewer, self.energies, self.results, self.messages, self
         )
+        self.saving = Saving(self)
         self.actions_ = Actions(self)
         self._closed = False
         self._lay_out()
@@ -72,38 +73,19 @@ class MainWindow(QMainWindow):
 
     def _lay_out(self) -> None:
         self.setWindowTitle(TITLE)
-        self._left = QSplitter(Qt.Orientation.Vertical)
-        self._left.addWidget(self.inputs)
-        self._left.addWidget(self.run_panel)
-        self._left.setSizes([430, 450])
-        self._left.setChildrenCollapsible(False)
-        self.tabs = QTabWidget()
-        self.tabs.addTab(self.energies, "Energies")
-        self.tabs.addTab(self.results, "Results")
-        self.tabs.addTab(self.messages, "Messages")
-        self.tabs.setTabToolTip(0, "How well the clouds fit each observation, as the noise falls")
-        self.tabs.setTabToolTip(1, "How good the result is")
-        self.tabs.setTabToolTip(2, "What was assumed, and what went wrong")
-        self._columns = QSplitter(Qt.Orientation.Horizontal)
-        for part in (self._left, self.viewer, self.tabs):
-            self._columns.addWidget(part)
-        self._columns.setSizes([390, 640, 400])
-        self._columns.setStretchFactor(1, 1)
-        self._columns.setChildrenCollapsible(False)
-        self._left.setMinimumWidth(330)
-        self.tabs.setMinimumWidth(330)
-        centre = QWidget()
-        centre.setObjectName("page")
-        layout = QHBoxLayout(centre)
-        layout.setContentsMargins(4, 4, 8, 4)
-        layout.addWidget(self._columns)
-        self.setCentralWidget(centre)
+        self._columns = Columns([(self.inputs, 430), (self.run_panel, 450)], self.viewer)
+        self.tabs = self._columns.tabs
+        add = self._columns.add_tab
+        add(self.energies, "Energies", "How well the clouds fit each observation, as the noise falls")
+        add(self.results, "Results", "How good the result is")
+        add(self.messages, "Messages", "What was assumed, and what went wrong")
+        self.setCentralWidget(self._columns)
         self._device = QLabel()
         self.statusBar().addPermanentWidget(self._device)
         self.statusBar().showMessage("Ready")
         self.resize(1440, 900)
         self.restoreGeometry(self.settings.geometry("window"))
-        self._columns.restoreState(self.settings.geometry("columns"))
+        self._columns.restore(self.settings.geometry("columns"))
 
     def _connect(self) -> None:
         session, inputs, run, monitor = self.session, self.inputs, self.run_panel, self.monitor
@@ -112,7 +94,7 @@ class MainWindow(QMainWindow):
         session.removed.connect(inputs.remove)
         session.changed.connect(self._show_plan)
         session.loaded.connect(self._show_session)
-        session.said.connect(self._say)
+        session.said.connect(self.say)
         session.run_dropped.connect(self.open_run)
         session.spec_dropped.connect(self.load_spec)
         inputs.add_wanted.connect(self.add_files)
@@ -133,9 +115,9 @@ class MainWindow(QMainWindow):
         monitor.ended.connect(self._run_ended)
         self.run_view.progressed.connect(run.set_progress)
         self.run_view.run_shown.connect(self._run_shown)
-        self.results.export_wanted.connect(self.export)
+        self.results.export_wanted.connect(self.saving.export)
         self.results.folder_wanted.connect(self._open_folder)
-        self.viewer.screenshot_wanted.connect(self.save_screenshot)
+        self.viewer.screenshot_wanted.connect(self.saving.save_screenshot)
         QGuiApplication.styleHints().colorSchemeChanged.connect(self._scheme_changed)
 
     # ---- showing --------------------------------------------------------------------------------
@@ -205,11 +187,13 @@ class MainWindow(QMainWindow):
         if run.ensemble is not None:
             self.tabs.setCurrentWidget(self.results)
 
-    def _say(self, message: str) -> None:
+    def say(self, message: str) -> None:
+        """Tell something, in the status line and among the messages."""
         self.statusBar().showMessage(message, 10_000)
         self.messages.add("info", message)
 
-    def _complain(self, message: str) -> None:
+    def complain(self, message: str) -> None:
+        """Tell of a problem."""
         self.statusBar().showMessage(message, 10_000)
         self.messages.add("error", message)
         self.tabs.setCurrentWidget(self.messages)
@@ -246,7 +230,7 @@ class MainWindow(QMainWindow):
         if path is None:
             return
         if self.monitor.running:
-            self._complain("A run is going on. Wait for it or cancel it before opening another.")
+            self.complain("A run is going on. Wait for it or cancel it before opening another.")
             return
         self.run_view.open(path, self._attach)
         if path.is_dir():
@@ -266,69 +250,27 @@ class MainWindow(QMainWindow):
             return
         from engine.specs.codec import load_spec
 
-        self._in_background(partial(load_spec, path), self._spec_loaded)
+        self.in_background(partial(load_spec, path), self._spec_loaded)
 
     def _spec_loaded(self, spec: Any) -> None:
         if isinstance(spec, DpsSpec):
             self.session.load(spec)
-            self._say("Settings loaded.")
+            self.say("Settings loaded.")
         else:
-            self._complain(
-                "These settings train a prior; the window runs reconstructions. Use `verglas run`."
-            )
+            self.complain("These settings train a prior; the window runs reconstructions. Use `verglas run`.")
 
     def save_spec(self) -> None:
         """Save the settings as TOML."""
         reason = self.session.missing()
         if reason:
-            self._complain(f"The settings can't be saved yet: {reason}")
+            self.complain(f"The settings can't be saved yet: {reason}")
             return
         path = self.dialogs.save_as("Save settings", "run.toml", "Run description (*.toml)")
         if path is not None:
             from engine.specs.codec import dump_toml
 
             spec = self.session.spec()
-            self._in_background(lambda: dump_toml(spec, path), lambda _r: self._say(f"Saved {path.name}."))
-
-    def export(self) -> None:
-        """Ask how, and export the ensemble that is shown."""
-        stored = self.run_view.stored
-        if stored is None or stored.ensemble is None:
-            return
-        from engine.io.export import FORMATS
-
-        folder = stored.folder if stored.folder.is_dir() else stored.folder.parent
-        dialog = ExportDialog(dict(FORMATS), folder, "ensemble", typical_spacing_A(stored.ensemble), self)
-        accepted, wish = dialog.exec(), dialog.wish()
-        dialog.deleteLater()
-        if accepted:
-            self.export_to(wish)
-
-    def export_to(self, wish: ExportWish) -> None:
-        """Export the ensemble that is shown."""
-        stored = self.run_view.stored
-        if stored is None:
-            return
-        self.statusBar().showMessage(f"Exporting {wish.path.name}…")
-        self._in_background(
-            lambda: export(stored, wish),
-            lambda files: self._say(
-                "Exported " + ", ".join(f.name for f in files) + f" to {wish.path.parent}"
-            ),
-        )
-
-    def save_screenshot(self) -> None:
-        """Save the picture of the clouds."""
-        image = self.viewer.points.screenshot()
-        suggestion = str(self.session.runs_folder / "verglas.png")
-        path = self.dialogs.save_as("Save the picture", suggestion, "Picture (*.png)")
-        if path is not None:
-            target = str(path.with_suffix(path.suffix or ".png"))
-            self._in_background(
-                lambda: image.save(target), lambda done: (self._say if done else self._complain)(
-                    f"Saved {target}." if done else f"{target} can't be written."
-                )
-            )  # fmt: skip
+            self.in_background(lambda: dump_toml(spec, path), lambda _r: self.say(f"Saved {path.name}."))
 
     def choose_theme(self, name: str) -> None:
         """Light, dark, or as the system."""
@@ -355,8 +297,9 @@ class MainWindow(QMainWindow):
         self.settings.add_recent_run(folder)
         self.actions_.show_recent(self.settings.recent_runs())
 
-    def _in_background(self, work: Callable[[], Any], done: Callable[[Any], None]) -> None:
-        self.background.submit(work, done, lambda error: self._complain(words(error)))
+    def in_background(self, work: Callable[[], Any], done: Callable[[Any], None]) -> None:
+        """Do something off the GUI thread, then ``done(result)`` here, or tell of the problem."""
+        self.background.submit(work, done, lambda error: self.complain(words(error)))
 
     # ---- events ---------------------------------------------------------------------------------
 
@@ -383,9 +326,9 @@ class MainWindow(QMainWindow):
                 self.monitor.cancel()
         self._closed = True
         self.settings.set_geometry("window", self.saveGeometry())
-        self.settings.set_geometry("columns", self._columns.saveState())
+        self.settings.set_geometry("columns", self._columns.state())
         self.run_view.close()
         self.monitor.leave()
         self.background.close()
-        self.viewer.points.release()
+        self.viewer.release()
         super().closeEvent(event)

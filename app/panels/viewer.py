@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from PySide6.QtCore import QSize, Qt, Signal
+from PySide6.QtGui import QImage
 from PySide6.QtWidgets import (
     QHBoxLayout,
     QLabel,
@@ -133,6 +134,14 @@ class ViewerPanel(QWidget):
     def set_caption(self, text: str) -> None:
         """A short line beside the controls."""
         self._caption.setText(text)
+
+    def screenshot(self) -> QImage:
+        """What the middle shows, with its scale bar."""
+        return self.points.screenshot()
+
+    def release(self) -> None:
+        """Give the canvases back."""
+        self.points.release()
 
     def _colour_changed(self, _index: int) -> None:
         self.points.set_by_spread(self.by_spread)

@@ -94,7 +94,7 @@ class Shots:
         window.tabs.setCurrentWidget(window.messages)
         self.shot("10_messages")
         self.export_dialog()
-        window.export_to(ExportWish(self.work / "out.pdb", "pdb"))
+        window.saving.export_to(ExportWish(self.work / "out.pdb", "pdb"))
         self.wait(lambda: not window.background.busy)
         number = next(n for n, row in session.evidence.items() if row.role == "truth")
         session.remove(number)

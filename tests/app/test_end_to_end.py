@@ -90,7 +90,7 @@ def test_cancel_one_run_then_finish_and_export_another(window: MainWindow, tmp_p
     # The file formats that other programs read.
     for name, suffix in {"mmcif": ".cif", "pdb": ".pdb", "mrc": ".mrc", "csv": ".csv", "cxc": ".cxc"}.items():
         target = tmp_path / f"{name}_out{suffix}"
-        window.export_to(ExportWish(target, name, *((12.0, 3.0) if name == "mrc" else (None, None))))
+        window.saving.export_to(ExportWish(target, name, *((12.0, 3.0) if name == "mrc" else (None, None))))
         spin(lambda: not window.background.busy, SECONDS)
         assert target.exists(), window.messages.texts()
     assert len(gemmi.read_structure(str(tmp_path / "mmcif_out.cif"))) == 2
