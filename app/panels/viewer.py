@@ -20,6 +20,7 @@ from app.number_fields import ChoiceBox
 from app.style import Theme
 from app.viewers.points import PointsView
 
+OWN_PAGES = ("welcome", "points")  # under the controls of the point clouds
 WELCOME = "Drop your projections here"
 STEPS = (
     "1.  Drop an image stack and its STAR file — and, if you have them, a low-resolution "
@@ -67,7 +68,8 @@ class ViewerPanel(QWidget):
         self._reset.clicked.connect(self.points.reset_view)
         self._shot = self._button("Save a picture (Ctrl+Shift+S)")
         self._shot.clicked.connect(self.screenshot_wanted)
-        bar = QHBoxLayout()
+        self._bar = QWidget()
+        bar = QHBoxLayout(self._bar)
         bar.setContentsMargins(4, 8, 4, 0)
         for part in (self._sample, self._colour, QLabel("Size"), self._size):
             bar.addWidget(part)
@@ -75,14 +77,30 @@ class ViewerPanel(QWidget):
         bar.addWidget(self._reset)
         bar.addWidget(self._shot)
         self._stack = QStackedWidget()
-        self._stack.addWidget(self._welcome_page())
-        self._stack.addWidget(self.points)
+        self._pages: dict[str, QWidget] = {}
+        self.add_page("welcome", self._welcome_page())
+        self.add_page("points", self.points)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
-        layout.addLayout(bar)
+        layout.addWidget(self._bar)
         layout.addWidget(self._stack, 1)
         self.set_samples(0)
         self.retint()
+
+    def add_page(self, name: str, page: QWidget) -> None:
+        """Add something that can fill the middle; it brings its own controls."""
+        self._pages[name] = page
+        self._stack.addWidget(page)
+
+    def show_page(self, name: str) -> None:
+        """Fill the middle with ``welcome``, ``points``, or a page that was added."""
+        self._stack.setCurrentWidget(self._pages[name])
+        self._bar.setVisible(name in OWN_PAGES)
+
+    @property
+    def page(self) -> str:
+        """What fills the middle."""
+        return next(n for n, page in self._pages.items() if page is self._stack.currentWidget())
 
     def retint(self) -> None:
         """Draw the icons in the present colours."""
@@ -96,7 +114,7 @@ class ViewerPanel(QWidget):
 
     def set_samples(self, count: int) -> None:
         """Offer this many samples; none shows the welcome page."""
-        self._stack.setCurrentIndex(1 if count else 0)
+        self.show_page("points" if count else "welcome")
         for part in (self._sample, self._colour, self._size, self._reset, self._shot):
             part.setEnabled(count > 0)
         if self._sample.count() == count + 1:
