@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import re
-import time
 from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
@@ -16,6 +14,7 @@ from PySide6.QtCore import QObject, Signal
 from app.background import Background, Ticket, words
 from app.checking import Checked, check_file, check_projections
 from app.evidence import TRUTH, Evidence, from_spec, pairable
+from app.run_folders import new_run_folder
 from engine.specs.components import GaussianPrior, NetworkPrior, Proximal
 from engine.specs.job import DpsSpec, FrameSpec
 from engine.specs.presets import PRESETS
@@ -295,10 +294,7 @@ class Session(QObject):
 
     def new_run_folder(self) -> Path:
         """A folder name that isn't taken, from the title and the time."""
-        slug = re.sub(r"[^A-Za-z0-9._-]+", "-", str(self.settings.get("title") or "")).strip("-.") or "run"
-        base = self.runs_folder / f"{time.strftime('%Y-%m-%d_%H%M%S')}_{slug[:60]}"
-        candidates = itertools.chain([base], (base.with_name(f"{base.name}-{i}") for i in itertools.count(2)))
-        return next(path for path in candidates if not path.exists())
+        return new_run_folder(self.runs_folder, str(self.settings.get("title") or ""))
 
     def load(self, spec: DpsSpec) -> None:
         """Show a spec: replaces everything."""

@@ -1,0 +1,198 @@
+"""What the run panels of all modes share: a page of settings, what Run will do, Run, Cancel, progress."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtWidgets import (
+    QFrame,
+    QHBoxLayout,
+    QLabel,
+    QLineEdit,
+    QProgressBar,
+    QPushButton,
+    QScrollArea,
+    QVBoxLayout,
+    QWidget,
+)
+
+from app import style
+from app.forms import LABEL_WIDTH
+
+
+class RunFrame(QWidget):
+    """Setters and signals without logic; a mode's panel fills the page.
+
+    Parameters
+    ----------
+    title : the heading.
+    parent : Qt owner.
+    """
+
+    run_wanted = Signal()
+    cancel_wanted = Signal()
+    folder_wanted = Signal()
+    next_wanted = Signal()
+
+    def __init__(self, title: str, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._running = False
+        title_label = QLabel(title)
+        title_label.setObjectName("heading")
+        self._page = QWidget()
+        self._page.setObjectName("page")
+        self._scroll = QScrollArea()
+        self._scroll.setWidgetResizable(True)
+        self._scroll.setFrameShape(QFrame.Shape.NoFrame)
+        self._scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self._sentence = words_label("")
+        self._reason = words_label("warning")
+        self._progress = QProgressBar()
+        self._progress.setTextVisible(False)
+        self._progress.setFixedHeight(8)
+        self._progress.setAccessibleName("Progress of the run")
+        self._status = words_label("muted")
+        self.next_button = QPushButton()
+        self.next_button.clicked.connect(self.next_wanted)
+        self.next_button.hide()
+        self.run_button = QPushButton("Run")
+        self.run_button.setObjectName("primary")
+        self.run_button.clicked.connect(self.run_wanted)
+        self.cancel_button = QPushButton("Cancel")
+        self.cancel_button.setToolTip("Stop after the current step; what is finished is kept (Esc)")
+        self.cancel_button.clicked.connect(self.cancel_wanted)
+        buttons = QHBoxLayout()
+        buttons.addWidget(self.run_button, 1)
+        buttons.addWidget(self.cancel_button)
+        self._folder = QLineEdit()
+        self._folder.setReadOnly(True)
+        self._folder.setAccessibleName("Folder in which run folders are made")
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(10, 4, 4, 8)
+        layout.addWidget(title_label)
+        layout.addWidget(self._scroll, 1)
+        for part in (self._sentence, self._reason, self._status, self._progress, self.next_button):
+            layout.addWidget(part)
+        layout.addLayout(buttons)
+        self.set_progress(None, "")
+        self.set_running(False)
+        RunFrame.retint(self)
+
+    def set_page(self, page: QWidget) -> None:
+        """Put the settings in."""
+        self._page = page
+        self._scroll.setWidget(page)
+
+    def retint(self) -> None:
+        """Draw the icons in the present colours."""
+        self.run_button.setIcon(style.icon("run", style.current_theme().accent_text))
+        self.cancel_button.setIcon(style.icon("stop"))
+
+    def show_folder(self, folder: str) -> None:
+        """Show where runs are written."""
+        self._folder.setText(folder)
+        self._folder.setToolTip(f"Each run makes a new folder in {folder}")
+
+    def show_plan(self, sentence: str, reason: str) -> None:
+        """Say what Run will do, or why it can't."""
+        self._sentence.setText(sentence)
+        self._sentence.setVisible(bool(sentence) and not reason)
+        self._reason.setText(reason)
+        self._reason.setVisible(bool(reason) and not self._running)
+        self.run_button.setEnabled(not reason and not self._running)
+        self.run_button.setToolTip(reason or "Start the run (Ctrl+R)")
+
+    def set_running(self, running: bool, cancelling: bool = False) -> None:
+        """Show whether a job is running."""
+        self._running = running
+        self._page.setEnabled(not running)
+        self.run_button.setVisible(not running)
+        self.cancel_button.setVisible(running)
+        self.cancel_button.setEnabled(running and not cancelling)
+        self.cancel_button.setText("Cancelling…" if cancelling else "Cancel")
+        if running:
+            self._reason.hide()
+            self.offer("")
+
+    def set_progress(self, share: float | None, status: str) -> None:
+        """Show progress in [0, 1], -1 for busy, None for nothing, and a line of words."""
+        self._progress.setVisible(share is not None)
+        if share is not None:
+            self._progress.setRange(0, 0 if share < 0 else 1000)
+            if share >= 0:
+                # setValue would repaint at once, and with it the whole window.
+                self._progress.setUpdatesEnabled(False)
+                self._progress.setValue(round(share * 1000))
+                self._progress.setUpdatesEnabled(True)
+        self._status.setText(status)
+        self._status.setVisible(bool(status))
+
+    def offer(self, text: str, tip: str = "") -> None:
+        """Offer the next step as a button; empty text takes it away."""
+        self.next_button.setText(text)
+        self.next_button.setToolTip(tip)
+        self.next_button.setVisible(bool(text))
+
+    def _folder_row(self) -> QHBoxLayout:
+        button = QPushButton("Change…")
+        button.setToolTip("Choose the folder in which run folders are made")
+        button.clicked.connect(self.folder_wanted)
+        row = QHBoxLayout()
+        row.addWidget(self._folder, 1)
+        row.addWidget(button)
+        return row
+
+
+class FileRow(QWidget):
+    """A file's name, and a button to choose another.
+
+    Parameters
+    ----------
+    what : the file in words, for screen readers, e.g. ``Weights of the prior``.
+    """
+
+    wanted = Signal()
+
+    def __init__(self, what: str) -> None:
+        super().__init__()
+        self.path = ""
+        self._name = QLineEdit()
+        self._name.setReadOnly(True)
+        self._name.setPlaceholderText("no file chosen")
+        self._name.setAccessibleName(what)
+        button = QPushButton("Browse…")
+        button.setAccessibleName(f"Choose: {what}")
+        button.clicked.connect(self.wanted)
+        layout = QHBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self._name, 1)
+        layout.addWidget(button)
+
+    def show_path(self, path: str) -> None:
+        """Show a file; empty shows that there is none."""
+        self.path = path
+        self._name.setText(path.replace("\\", "/").rsplit("/", 1)[-1])
+        self._name.setToolTip(path)
+
+
+def words_label(name: str) -> QLabel:
+    """A line of words that wraps, in the style of ``name``."""
+    label = QLabel()
+    label.setObjectName(name)
+    label.setWordWrap(True)
+    return label
+
+
+def form_label(text: str) -> QLabel:
+    """The label of a row, as wide as those of the forms."""
+    label = QLabel(text)
+    label.setMinimumWidth(LABEL_WIDTH)
+    return label
+
+
+def rule() -> QFrame:
+    """A thin line between groups of settings."""
+    line = QFrame()
+    line.setFrameShape(QFrame.Shape.HLine)
+    line.setFixedHeight(1)
+    line.setStyleSheet("background: palette(mid); border: none;")
+    return line
