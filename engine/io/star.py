@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -98,7 +99,9 @@ def read_poses(path: str | Path, *, pixel_size_A: float | None = None) -> Poses:
     )
 
 
-def write_poses(path: str | Path, poses: Poses, *, box: int) -> None:
+def write_poses(
+    path: str | Path, poses: Poses, *, box: int, columns: Mapping[str, NDArray[Any]] | None = None
+) -> None:
     """Write poses atomically as a RELION 3.1 STAR file (read by 3.1, 4 and 5).
 
     Parameters
@@ -106,6 +109,7 @@ def write_poses(path: str | Path, poses: Poses, *, box: int) -> None:
     path : the STAR file.
     poses : with a known pixel size.
     box : width of the images, pixels.
+    columns : further columns of the particles' table by RELION's name, (n,) each.
 
     Raises
     ------
@@ -131,7 +135,7 @@ def write_poses(path: str | Path, poses: Poses, *, box: int) -> None:
             "rlnImageDimensionality": [2],
         }
     )
-    columns: dict[str, Any] = {
+    table: dict[str, Any] = {
         "rlnAngleRot": rot,
         "rlnAngleTilt": tilt,
         "rlnAnglePsi": psi,
@@ -140,12 +144,13 @@ def write_poses(path: str | Path, poses: Poses, *, box: int) -> None:
         "rlnOpticsGroup": np.ones(count, int),
     }
     if any(poses.image_files):
-        columns["rlnImageName"] = [
+        table["rlnImageName"] = [
             f"{index + 1:06d}@{name}"
             for index, name in zip(poses.image_indices, poses.image_files, strict=True)
         ]
+    table |= columns or {}
     with atomic_path(path) as temporary:
-        starfile.write({"optics": optics, "particles": pd.DataFrame(columns)}, temporary)
+        starfile.write({"optics": optics, "particles": pd.DataFrame(table)}, temporary)
 
 
 def _read_tables(path: Path) -> dict[str, Any]:
