@@ -19,6 +19,7 @@ from engine.specs.components import (
     Unconditional,
 )
 from engine.specs.job import DpsSpec
+from engine.specs.sds import ClassAveragesInput, ClosedFormDenoiser, Distillation, SdsSpec, TrainedDenoiser
 
 Evidence = Sequence[ObservationSpec]
 
@@ -118,3 +119,98 @@ def preset(name: str) -> Preset:
         return PRESETS[name.replace("-", " ").replace("_", " ")]
     except KeyError as exc:
         raise SpecError(f"There is no preset `{name}`.", f"Choose one of: {', '.join(PRESETS)}.") from exc
+
+
+@dataclass(frozen=True)
+class SdsPreset:
+    """A named starting point for volumes from class averages.
+
+    Attributes
+    ----------
+    name : shown in menus, and given to ``--preset``.
+    description : one sentence: what for.
+    settings : the fields of a :class:`SdsSpec` that differ from its defaults.
+    box : working box in pixels; 0 lets the preparation choose it.
+    trained : whether it wants a trained denoiser, which the user must name.
+    """
+
+    name: str
+    description: str
+    settings: dict[str, Any]
+    box: int = 0
+    trained: bool = False
+
+    def spec(self, averages: ClassAveragesInput, *, weights: str = "", **changes: Any) -> SdsSpec:
+        """A description for these class averages.
+
+        Parameters
+        ----------
+        averages : keeps its own box where the preset leaves the choice to the preparation.
+        weights : file of the trained denoiser, where the preset wants one.
+        changes : override fields of :class:`SdsSpec`.
+
+        Raises
+        ------
+        SpecError
+            If the preset wants a trained denoiser and none is named.
+        """
+        if self.trained and not weights:
+            raise SpecError(
+                f"The preset `{self.name}` needs a trained denoiser.",
+                "Train one with `verglas train denoiser`, or choose another preset.",
+            )
+        denoiser = TrainedDenoiser(weights=weights) if self.trained else ClosedFormDenoiser()
+        if self.box:
+            averages = averages.model_copy(update={"box": self.box})
+        return SdsSpec(**({"averages": averages, "denoiser": denoiser} | self.settings | changes))
+
+
+_ALL_SDS = (
+    SdsPreset(
+        "first look",
+        "Five starts at a small box with the closed-form denoiser: whether the images fit together.",
+        {
+            "restarts": 5,
+            "refine_rounds": 6,
+            "half_sets": False,
+            "distillation": Distillation(steps=30, views_last=16),
+        },
+        box=40,
+    ),
+    SdsPreset("standard", "Ten starts that are compared, a refined consensus, and its half-set FSC.", {}),
+    SdsPreset(
+        "moving",
+        "One volume per class average, from the consensus: for particles that change their shape.",
+        {"volumes": "each"},
+    ),
+    SdsPreset(
+        "paper",
+        "As published: 600 steps from nothing for each class average, one noise level, a trained denoiser.",
+        {
+            "volumes": "each",
+            "start": "nothing",
+            "restarts": 1,
+            "refine_rounds": 0,
+            "half_sets": False,
+            "distillation": Distillation(
+                steps=600, views_first=8, views_last=64, sigma_first=0.4, sigma_last=0.4
+            ),
+        },
+        trained=True,
+    ),
+)
+SDS_PRESETS: dict[str, SdsPreset] = {preset.name: preset for preset in _ALL_SDS}
+
+
+def sds_preset(name: str) -> SdsPreset:
+    """A preset for volumes by name.
+
+    Raises
+    ------
+    SpecError
+        For an unknown name, with the known ones.
+    """
+    try:
+        return SDS_PRESETS[name.replace("-", " ").replace("_", " ")]
+    except KeyError as exc:
+        raise SpecError(f"There is no preset `{name}`.", f"Choose one of: {', '.join(SDS_PRESETS)}.") from exc

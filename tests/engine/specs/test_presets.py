@@ -5,8 +5,10 @@ from __future__ import annotations
 import pytest
 
 from engine.errors import SpecError
+from engine.specs.codec import dump_toml, load_spec
 from engine.specs.components import CoarseMap, ObservationSpec, ProjectionImages, ProjectionPoints
-from engine.specs.presets import PRESETS, preset, published_alpha
+from engine.specs.presets import PRESETS, SDS_PRESETS, preset, published_alpha, sds_preset
+from engine.specs.sds import ClassAveragesInput
 
 VIEW = ProjectionPoints(file="/a.csv", rotation=(1.0, 0.0, 0.0, 0.0))
 MAP = CoarseMap(file="/a.mrc")
@@ -48,3 +50,26 @@ def test_published_guidance_scales(evidence: tuple[ObservationSpec, ...], alpha:
 def test_unknown_presets_are_named():
     with pytest.raises(SpecError, match="no preset `quick`.*first look"):
         preset("quick")
+
+
+@pytest.mark.parametrize("name", SDS_PRESETS)
+def test_sds_presets_keep_the_averages_and_survive_a_file(name: str, tmp_path) -> None:
+    averages = ClassAveragesInput(file=str(tmp_path / "a.mrcs"), select=(1, 3), pixel_size_A=3.0, box=72)
+    spec = SDS_PRESETS[name].spec(averages, weights=str(tmp_path / "w.safetensors"), seed=7)
+    assert spec.seed == 7
+    assert spec.averages.model_copy(update={"box": 72}) == averages
+    assert spec.averages.box == (SDS_PRESETS[name].box or 72)
+    dump_toml(spec, tmp_path / "job.toml")
+    assert load_spec(tmp_path / "job.toml") == spec
+
+
+def test_the_sds_preset_of_the_paper_is_algorithm_1() -> None:
+    with pytest.raises(SpecError, match="trained denoiser"):
+        sds_preset("paper").spec(ClassAveragesInput(file="a.mrcs"))
+    spec = sds_preset("paper").spec(ClassAveragesInput(file="a.mrcs"), weights="w.safetensors")
+    steps = spec.distillation
+    assert (steps.steps, steps.views_first, steps.views_last) == (600, 8, 64)
+    assert steps.sigma_first == steps.sigma_last
+    assert (spec.volumes, spec.start, spec.denoiser.kind) == ("each", "nothing", "trained")
+    with pytest.raises(SpecError, match="first look"):
+        sds_preset("none")
