@@ -41,7 +41,7 @@ def _poses(
     return given.rotations[:views], given.shifts_A[:views]
 
 
-def _grid(
+def fitting_grid(
     structure: Structure,
     centre: NDArray[np.floating],
     box: int | None,
@@ -133,7 +133,7 @@ def simulate(
     written, observations = [out / "truth.cif"], list[ObservationSpec]()
     _write_moved(source, written[0], centre)
     if views:
-        box, pixel = _grid(structure, centre, box, pixel_size_A, resolution_A)
+        box, pixel = fitting_grid(structure, centre, box, pixel_size_A, resolution_A)
         rotations, shifts = _poses(poses, views, seed)
         images = np.stack(
             [
