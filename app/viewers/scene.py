@@ -6,6 +6,7 @@ Everything here belongs to the GUI thread.
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -32,8 +33,16 @@ ALONG_Z = {"azimuth": 0.0, "elevation": 90.0, "roll": 0.0}
 class OrthographicTurntable(scene.TurntableCamera):  # type: ignore[misc]
     """A turntable without perspective, so that one scale bar holds for the whole picture."""
 
+    moved: Callable[[], None] | None = None
+
     def __init__(self) -> None:
         super().__init__(fov=0.0, **START)
+
+    def view_changed(self) -> None:
+        """Tell of every turn: vispy tells only of some."""
+        super().view_changed()
+        if self.moved is not None:
+            self.moved()
 
     def viewbox_mouse_event(self, event: Any) -> None:
         """Pass over vispy's shift + right drag, which would bring perspective back."""
@@ -54,6 +63,7 @@ class SceneWidget(QWidget):
         self.detail = Detail()
         self.touched = False
         self.radius_A = 1.0
+        self.frame_ms = 0.0  # what the last frame took
         self._began = 0.0
         self.canvas = scene.SceneCanvas(keys=None, show=False, bgcolor=self.theme.canvas)
         self.view = self.canvas.central_widget.add_view()
@@ -157,4 +167,5 @@ class SceneWidget(QWidget):
     def _after_draw(self, _event: Any) -> None:
         if self.detail.software:
             gl.glFinish()  # the rasteriser is lazy: without this the time would be spent unseen, later
-        self.detail.drew(self.drawn(), (time.perf_counter() - self._began) * 1e3)
+        self.frame_ms = (time.perf_counter() - self._began) * 1e3
+        self.detail.drew(self.drawn(), self.frame_ms)

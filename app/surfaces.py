@@ -1,0 +1,242 @@
+"""Isosurfaces of maps, computed away from the GUI thread. Plain functions and plain answers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+FIRST_SHARE = 0.01  # of the voxels: what the first surface encloses
+MOST_SHARE = 0.5
+PROFILE_VOXELS = 300_000
+BINS = 120
+SLAB_VOXELS = 250_000  # marching cubes keeps Python's lock: a slab of this size holds it for about 8 ms
+ROUGH_VOXELS = 64**3  # a rough surface looks at no more than about this many
+
+
+@dataclass(frozen=True)
+class Density:
+    """A map as it is shown: voxel ``n // 2`` lies at 0.
+
+    Attributes
+    ----------
+    values : (z, y, x) float32.
+    voxel_A : edge of a voxel, Å.
+    name : what it is, for legends and captions.
+    """
+
+    values: NDArray[np.float32]
+    voxel_A: float
+    name: str = ""
+
+    @property
+    def half_A(self) -> float:
+        """Half the longest edge, Å."""
+        return 0.5 * max(self.values.shape, default=1) * self.voxel_A
+
+
+@dataclass(frozen=True)
+class Profile:
+    """How a map's density is distributed.
+
+    Attributes
+    ----------
+    edges, counts : histogram of the density.
+    shares, levels : which share of the voxels lies above which level, levels rising.
+    """
+
+    edges: NDArray[np.float64]
+    counts: NDArray[np.int64]
+    shares: NDArray[np.float64]
+    levels: NDArray[np.float64]
+
+    def level(self, share: float) -> float:
+        """The level above which this share of the voxels lies."""
+        return float(np.interp(-share, -self.shares, self.levels))
+
+    def share(self, level: float) -> float:
+        """The share of the voxels above a level."""
+        return float(np.interp(level, self.levels, self.shares))
+
+    @property
+    def range(self) -> tuple[float, float]:
+        """Levels worth looking at: those that enclose less than half of the voxels."""
+        low, high = self.level(MOST_SHARE), float(self.levels[-1])
+        return (low, high) if high > low else (low, low + 1.0)
+
+
+@dataclass(frozen=True)
+class Surface:
+    """Triangles of equal density.
+
+    Attributes
+    ----------
+    vertices : (n, 3) Å, xyz.
+    normals : (n, 3) unit vectors; their sign means nothing.
+    faces : (m, 3) indices.
+    values : (n,) of the map that colours it, or None.
+    """
+
+    vertices: NDArray[np.float32]
+    normals: NDArray[np.float32]
+    faces: NDArray[np.uint32]
+    values: NDArray[np.float32] | None = None
+
+
+def _nothing() -> Surface:
+    none = np.zeros((0, 3), np.float32)
+    return Surface(none, none, np.zeros((0, 3), np.uint32))
+
+
+EMPTY = _nothing()
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A map with what is needed to draw it.
+
+    Attributes
+    ----------
+    rough : a surface with fewer triangles for while things move; may be the fine one.
+    level : of both surfaces.
+    """
+
+    density: Density
+    profile: Profile
+    level: float
+    fine: Surface = EMPTY
+    rough: Surface = field(default=EMPTY)
+
+
+def profile_of(density: Density) -> Profile:
+    """Histogram and quantiles, from an even choice of voxels where there are many."""
+    flat = density.values.ravel()
+    step = max(1, flat.size // PROFILE_VOXELS)
+    # An odd step runs through all rows and columns instead of along some planes.
+    flat = flat[:: step | 1] if step > 1 else flat
+    flat = flat[np.isfinite(flat)]
+    if not flat.size:
+        flat = np.zeros(1, np.float32)
+    high = float(density.values.max(initial=float(flat.max()), where=np.isfinite(density.values)))
+    shares = np.concatenate([np.linspace(1.0, 0.1, 46), np.geomspace(0.1, 1e-5, 80)[1:], [0.0]])
+    levels = np.quantile(flat, 1.0 - shares).astype(np.float64)
+    levels[-1] = max(high, levels[-2])
+    counts, edges = np.histogram(flat, BINS, (float(flat.min()), high if high > flat.min() else None))
+    return Profile(edges, counts, shares, levels)
+
+
+def rough_step(density: Density) -> int:
+    """Which voxels a rough surface looks at: every one, every second, ..."""
+    return max(2, int(np.ceil((density.values.size / ROUGH_VOXELS) ** (1 / 3))))
+
+
+def isosurface(density: Density, level: float, *, step: int = 1, colour_by: Density | None = None) -> Surface:
+    """Triangles where the density crosses a level, closed at the box's faces.
+
+    Parameters
+    ----------
+    density : what is drawn.
+    level : density of the surface.
+    step : look at every voxel, every second, ...
+    colour_by : a map in the same frame, whose values at the vertices are returned, too.
+    """
+    cropped, first = _crop(density.values[::step, ::step, ::step], level)
+    if cropped is None:
+        return EMPTY
+    vertices, normals, faces = [], [], []
+    count = 0
+    for points, directions, triangles in _slabs(cropped, level):
+        vertices.append(points)
+        normals.append(directions)
+        faces.append(triangles + np.uint32(count))
+        count += len(points)
+    if not count:
+        return EMPTY
+    index = (np.concatenate(vertices) + first) * step
+    centre = np.array([n // 2 for n in density.values.shape])
+    position = ((index - centre) * density.voxel_A)[:, ::-1]
+    return Surface(
+        np.ascontiguousarray(position, np.float32),
+        np.ascontiguousarray(np.concatenate(normals)[:, ::-1], np.float32),
+        np.concatenate(faces),
+        None if colour_by is None else sample(colour_by, position),
+    )
+
+
+def sample(density: Density, points_A: NDArray[np.floating]) -> NDArray[np.float32]:
+    """Values of a map at points (n, 3), Å, xyz, by trilinear interpolation; 0 outside."""
+    from scipy.ndimage import map_coordinates
+
+    centre = np.array([n // 2 for n in density.values.shape])[:, None]
+    index = points_A[:, ::-1].T / density.voxel_A + centre
+    values: NDArray[np.float32] = map_coordinates(density.values, index, order=1, output=np.float32)
+    return values
+
+
+def show(
+    density: Density, share: float, *, colour_by: Density | None = None, rough_only: bool = False
+) -> Shown:
+    """Everything that is needed to draw a map at the level that encloses a share of its voxels."""
+    profile = profile_of(density)
+    return at_level(density, profile, profile.level(share), colour_by=colour_by, rough_only=rough_only)
+
+
+def at_level(
+    density: Density,
+    profile: Profile,
+    level: float,
+    *,
+    colour_by: Density | None = None,
+    rough_only: bool = False,
+) -> Shown:
+    """The same at a level in density units."""
+    step = rough_step(density)
+    rough = isosurface(density, level, step=step, colour_by=colour_by)
+    fine = rough if rough_only else isosurface(density, level, colour_by=colour_by)
+    return Shown(density, profile, level, fine, rough)
+
+
+def _crop(
+    values: NDArray[np.float32], level: float
+) -> tuple[NDArray[np.float32] | None, NDArray[np.float64]]:
+    """The part that holds the surface with a border below the level, and the index of its first voxel."""
+    inside = values > level
+    ranges = []
+    for axis in range(3):
+        others = tuple(a for a in range(3) if a != axis)
+        hit = np.flatnonzero(inside.any(axis=others))
+        if not hit.size:
+            return None, np.zeros(3)
+        ranges.append((max(0, int(hit[0]) - 2), min(values.shape[axis], int(hit[-1]) + 3)))
+    part = values[tuple(slice(a, b) for a, b in ranges)]
+    finite = np.nan_to_num(part, nan=level - 1.0)
+    below = min(float(finite.min()), level - 1e-6 * max(1.0, abs(level)))
+    padded = np.pad(finite, 1, constant_values=np.float32(below))
+    return padded, np.array([a - 1.0 for a, _ in ranges])
+
+
+def _slabs(
+    values: NDArray[np.float32], level: float
+) -> Iterator[tuple[NDArray[np.floating], NDArray[np.floating], NDArray[np.uint32]]]:
+    """Surfaces of slabs along z that fit together: vertices (voxels, zyx), normals, faces."""
+    from skimage.measure import marching_cubes
+
+    depth = values.shape[0]
+    thick = max(4, SLAB_VOXELS // max(1, values.shape[1] * values.shape[2]))
+    for low in range(0, depth - 1, thick):
+        high = min(depth - 1, low + thick)
+        # One more cell on each side: the vertices on the seam then get the same normals from both slabs.
+        start, stop = max(0, low - 1), min(depth, high + 2)
+        part = values[start:stop]
+        if not (part.max() > level > part.min()):
+            continue
+        points, triangles, directions, _ = marching_cubes(part, level)
+        points = points + [start, 0, 0]
+        cell = points[:, 0][triangles].mean(1)
+        triangles = triangles[(cell >= low) & (cell < high)]
+        used = np.zeros(len(points), bool)
+        used[triangles] = True
+        renumber = (np.cumsum(used) - 1).astype(np.uint32)
+        yield points[used], directions[used], renumber[triangles]

@@ -1,0 +1,193 @@
+"""Isosurface of a map as a lit mesh, with another one laid over it. Setters only.
+
+The surfaces come computed (:mod:`app.surfaces`); here they are only handed to OpenGL.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PySide6.QtCore import QTimer
+from PySide6.QtWidgets import QWidget
+
+from app.style import Theme
+from app.surfaces import EMPTY, Surface
+from app.viewers.colours import rgb, value_colours
+from app.viewers.scene import START, SceneWidget
+from app.viewers.surface_visual import Surface as SurfaceNode
+
+OVERLAY_OPACITY = 0.38
+ROUGH_WHEN_MS = 30.0  # of the frame time on a CPU: from there on a rough surface turns in place of the fine
+STILL_MS = 250
+FRAMING = 2.3  # height of the picture in radii of what is looked at
+LIGHT_SIDE, LIGHT_UP = -0.45, 0.55  # over the viewer's left shoulder
+
+
+class VolumeView(SceneWidget):
+    """Draws one or two surfaces in Å around the box's middle."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.fine, self.rough, self.other = EMPTY, EMPTY, EMPTY
+        self.colour_range: tuple[float, float] | None = None
+        self.moving = False
+        self._names = ("", "")
+        self._fitted_A = 0.0
+        self._fine_ms = 0.0
+        self._drawn_rough = False
+        # The surface behind is drawn first, and what shines through last.
+        self._node = SurfaceNode(parent=self.view.scene)
+        self._rough_node = SurfaceNode(parent=self.view.scene)
+        self._other_node = SurfaceNode(parent=self.view.scene)
+        self._other_node.order = 10
+        self._other_node.set_opacity(OVERLAY_OPACITY)
+        self._still = QTimer(self)
+        self._still.setSingleShot(True)
+        self._still.setInterval(STILL_MS)
+        self._still.timeout.connect(self._rest)
+        self.camera.moved = self._camera_moved
+        for node in (self._rough_node, self._other_node):
+            node.visible = False
+        self._aim()
+
+    def set_surfaces(self, fine: Surface, rough: Surface, *, radius_A: float) -> None:
+        """Show a surface; ``rough`` stands in for it while things move. The camera stays where it is.
+
+        ``radius_A`` is half the box: only when it changes is the camera aimed anew.
+        """
+        self.fine, self.rough = fine, rough
+        if radius_A > 0 and abs(radius_A / max(self._fitted_A, 1e-9) - 1) > 0.02:
+            self._fitted_A = radius_A
+            if not self.touched:
+                self._frame()
+        self._upload()
+
+    def set_other(self, surface: Surface) -> None:
+        """Lay another surface over, transparent; an empty one takes it away."""
+        self.other = surface
+        self._other_node.set_surface(surface.vertices, surface.normals, surface.faces)
+        self._other_node.visible = len(surface.faces) > 0
+        self._show_legend()
+        self.canvas.update()
+
+    def set_names(self, name: str, other: str) -> None:
+        """What the legend calls the two surfaces."""
+        self._names = (name, other)
+        self._show_legend()
+
+    def set_colour_range(self, ends: tuple[float, float] | None, title: str = "") -> None:
+        """Colour by the surfaces' values between these ends, or plainly (None)."""
+        self.colour_range = ends
+        self.overlay.change(colour_range=ends, colour_title=title)
+        self._upload()
+        self._show_legend()
+
+    def set_theme(self, theme: Theme) -> None:
+        """Use a theme's colours."""
+        super().set_theme(theme)
+        self._node.set_colour(rgb(surface_colour(theme)))
+        self._rough_node.set_colour(rgb(surface_colour(theme)))
+        self._other_node.set_colour(rgb(theme.series[1]))
+        self._show_legend()
+
+    def reset_view(self) -> None:
+        """Forget where the user has turned to, and show the whole box."""
+        self.touched = False
+        self.look(START)
+        self._frame()
+
+    def clear(self) -> None:
+        """Show nothing, and aim the camera anew at what comes next."""
+        self.touched, self._fitted_A = False, 0.0
+        self.colour_range = None
+        self.set_surfaces(EMPTY, EMPTY, radius_A=0.0)
+        self.set_other(EMPTY)
+        self.overlay.change(A_per_pixel=0.0, colour_range=None, legend=(), caption="")
+
+    def release(self) -> None:
+        """Give the canvas back."""
+        self.camera.moved = None
+        self._still.stop()
+        super().release()
+
+    def drawn(self) -> int:
+        """How many triangles are shown."""
+        return len((self.rough if self._drawn_rough else self.fine).faces) + len(self.other.faces)
+
+    # ---- inside ---------------------------------------------------------------------------------
+
+    def _upload(self) -> None:
+        for node, surface in ((self._node, self.fine), (self._rough_node, self.rough)):
+            if node is self._rough_node and self.rough is self.fine:
+                continue
+            node.set_surface(surface.vertices, surface.normals, surface.faces, self._colours(surface))
+        self._choose()
+        self._settle.start()
+        self.canvas.update()
+
+    def _colours(self, surface: Surface) -> NDArray[np.float32] | None:
+        if self.colour_range is None or surface.values is None:
+            return None
+        return np.ascontiguousarray(value_colours(surface.values, *self.colour_range)[:, :3])
+
+    def _choose(self) -> None:
+        """Draw the rough surface while the camera moves, where the fine one would be too slow."""
+        rough = self.moving and self._fine_ms > ROUGH_WHEN_MS and len(self.rough.faces) > 0
+        self._drawn_rough = rough and self.rough is not self.fine
+        self._node.visible = not self._drawn_rough and len(self.fine.faces) > 0
+        self._rough_node.visible = self._drawn_rough
+
+    def _camera_moved(self) -> None:
+        self._aim()
+        self.moving = True
+        self._choose()
+        self._still.start()
+
+    def _rest(self) -> None:
+        self.moving = False
+        self._choose()
+        self.canvas.update()
+
+    def _aim(self) -> None:
+        """Let the light move with the viewer."""
+        right, up, eye = directions(self.camera.azimuth, self.camera.elevation)
+        light = eye + LIGHT_SIDE * right + LIGHT_UP * up
+        light /= np.linalg.norm(light)
+        for node in (self._node, self._rough_node, self._other_node):
+            node.set_view(eye, light)
+
+    def _frame(self) -> None:
+        if self._fitted_A <= 0:
+            return
+        self.radius_A = self._fitted_A
+        self.camera.depth_value = 40 * self.radius_A
+        self.camera.center = (0.0, 0.0, 0.0)
+        self.camera.scale_factor = FRAMING * self.radius_A
+
+    def _show_legend(self) -> None:
+        name, other = self._names
+        both = len(self.other.faces) > 0
+        entries = ((name, surface_colour(self.theme)), (other, self.theme.series[1]))
+        self.overlay.change(legend=tuple(e for e in entries if e[0]) if both else ())
+
+    def _after_draw(self, event: Any) -> None:
+        super()._after_draw(event)
+        if self.detail.software and not self._drawn_rough:
+            self._fine_ms = self.frame_ms
+
+
+def surface_colour(theme: Theme) -> str:
+    """Of a surface whose vertices have no colours: lighter than a curve, since it is shaded."""
+    return theme.series[0] if theme.dark else theme.series[5]
+
+
+def directions(
+    azimuth_deg: float, elevation_deg: float
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Unit vectors to the right, upwards and towards the viewer of a turntable camera."""
+    a, e = np.deg2rad(azimuth_deg), np.deg2rad(elevation_deg)
+    right = np.array([np.cos(a), np.sin(a), 0.0])
+    eye = np.array([np.sin(a) * np.cos(e), -np.cos(a) * np.cos(e), np.sin(e)])
+    return right, np.cross(eye, right), eye
