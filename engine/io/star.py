@@ -60,12 +60,12 @@ def read_poses(path: str | Path, *, pixel_size_A: float | None = None) -> Poses:
     """
     path = check_file(path)
     check_given(pixel_size_A, path)
-    tables = _read_tables(path)
+    tables = read_tables(path)
     name, table = _pose_table(tables, path)
     notes: list[str] = []
     if name not in ("particles", "images", ""):
         notes.append(f"The poses were taken from the table `data_{name}`.")
-    sizes = _pixel_sizes(table, tables, path)
+    sizes = pixel_sizes(table, tables, path)
     low, high = PIXEL_SIZE_RANGE_A
     absurd = np.isfinite(sizes) & ((sizes < low) | (sizes > high))
     if pixel_size_A is not None:
@@ -87,7 +87,7 @@ def read_poses(path: str | Path, *, pixel_size_A: float | None = None) -> Poses:
             "Split the file by optics group.",
             path,
         )
-    angles = np.stack([_numbers(table, column, path) for column in _ANGLES])
+    angles = np.stack([numbers(table, column, path) for column in _ANGLES])
     files, indices = _image_names(table, notes, path)
     return Poses(
         rotations=conventions.relion_to_rotation(*angles),
@@ -153,7 +153,14 @@ def write_poses(
         starfile.write({"optics": optics, "particles": pd.DataFrame(table)}, temporary)
 
 
-def _read_tables(path: Path) -> dict[str, Any]:
+def read_tables(path: Path) -> dict[str, Any]:
+    """Every block of a STAR file: data frames for tables, dictionaries for single values.
+
+    Raises
+    ------
+    InputError
+        If the file can't be read, is not STAR, or is damaged.
+    """
     text = read_text(path)
     if not looks_like_star(text):
         raise InputError(
@@ -229,7 +236,8 @@ def _checked_table(table: pd.DataFrame, path: Path) -> pd.DataFrame:
     return table.reset_index(drop=True)
 
 
-def _numbers(table: pd.DataFrame, column: str, path: Path) -> NDArray[np.float64]:
+def numbers(table: pd.DataFrame, column: str, path: Path) -> NDArray[np.float64]:
+    """A column as (n,) finite numbers; anything else is an InputError that names the row."""
     values = np.asarray(pd.to_numeric(table[column], errors="coerce"), np.float64)
     bad = np.flatnonzero(~np.isfinite(values))
     if len(bad):
@@ -242,8 +250,8 @@ def _numbers(table: pd.DataFrame, column: str, path: Path) -> NDArray[np.float64
     return values
 
 
-def _pixel_sizes(table: pd.DataFrame, tables: dict[str, Any], path: Path) -> NDArray[np.float64]:
-    """Å per image, NaN where the file doesn't say: the optics group's, the row's, or by magnification."""
+def pixel_sizes(table: pd.DataFrame, tables: dict[str, Any], path: Path) -> NDArray[np.float64]:
+    """Å per row, NaN where the file doesn't say: the optics group's, the row's, or by magnification."""
     sizes = np.full(len(table), np.nan)
     optics = tables.get("optics")
     if isinstance(optics, dict):
@@ -251,24 +259,24 @@ def _pixel_sizes(table: pd.DataFrame, tables: dict[str, Any], path: Path) -> NDA
     if isinstance(optics, pd.DataFrame) and "rlnImagePixelSize" in optics.columns:
         if "rlnOpticsGroup" in table.columns and "rlnOpticsGroup" in optics.columns:
             by_group = dict(
-                zip(optics["rlnOpticsGroup"], _numbers(optics, "rlnImagePixelSize", path), strict=True)
+                zip(optics["rlnOpticsGroup"], numbers(optics, "rlnImagePixelSize", path), strict=True)
             )
             unknown = sorted({str(g) for g in table["rlnOpticsGroup"] if g not in by_group})
             if unknown:
                 raise InputError(f"The optics table lacks group {', '.join(unknown[:5])}.", _SAVE_AGAIN, path)
             sizes = np.array([by_group[g] for g in table["rlnOpticsGroup"]], np.float64)
         elif len(optics) == 1:
-            sizes[:] = _numbers(optics, "rlnImagePixelSize", path)[0]
+            sizes[:] = numbers(optics, "rlnImagePixelSize", path)[0]
     elif "rlnImagePixelSize" in table.columns:
-        sizes = _numbers(table, "rlnImagePixelSize", path)
+        sizes = numbers(table, "rlnImagePixelSize", path)
     elif "rlnPixelSize" in table.columns:
-        sizes = _numbers(table, "rlnPixelSize", path)
+        sizes = numbers(table, "rlnPixelSize", path)
     elif {"rlnDetectorPixelSize", "rlnMagnification"} <= set(table.columns):
-        magnification = _numbers(table, "rlnMagnification", path)
+        magnification = numbers(table, "rlnMagnification", path)
         if (magnification <= 0).any():
             raise InputError("The magnification (rlnMagnification) is not positive.", _SAVE_AGAIN, path)
         # The detector's pixel is in micrometres.
-        sizes = 1e4 * _numbers(table, "rlnDetectorPixelSize", path) / magnification
+        sizes = 1e4 * numbers(table, "rlnDetectorPixelSize", path) / magnification
     return sizes
 
 
@@ -276,9 +284,9 @@ def _shifts(
     table: pd.DataFrame, sizes: NDArray[np.float64], notes: list[str], path: Path
 ) -> NDArray[np.float64]:
     if {"rlnOriginXAngst", "rlnOriginYAngst"} <= set(table.columns):
-        origin = np.stack([_numbers(table, f"rlnOrigin{axis}Angst", path) for axis in "XY"], axis=1)
+        origin = np.stack([numbers(table, f"rlnOrigin{axis}Angst", path) for axis in "XY"], axis=1)
     elif {"rlnOriginX", "rlnOriginY"} <= set(table.columns):
-        origin = np.stack([_numbers(table, f"rlnOrigin{axis}", path) for axis in "XY"], axis=1)
+        origin = np.stack([numbers(table, f"rlnOrigin{axis}", path) for axis in "XY"], axis=1)
         if origin.any() and not np.isfinite(sizes).all():
             raise PixelSizeError("The shifts are in pixels of unknown size.", "Give the pixel size.", path)
         if origin.any():
@@ -298,9 +306,14 @@ def _image_names(
     if "rlnImageName" not in table.columns:
         notes.append("The file names no images; row k was taken to belong to image k.")
         return ("",) * len(table), np.arange(len(table), dtype=np.int32)
+    return image_names(table["rlnImageName"], path)
+
+
+def image_names(names: pd.Series, path: Path) -> tuple[tuple[str, ...], NDArray[np.int32]]:
+    """Names of the form ``000001@stack.mrcs`` as files and 0-based indices; a name alone is image 1."""
     files: list[str] = []
     indices: list[int] = []
-    for row, name in enumerate(table["rlnImageName"].astype(str), 1):
+    for row, name in enumerate(names.astype(str), 1):
         number, at, stack = name.partition("@")
         if not at:
             number, stack = "1", name
