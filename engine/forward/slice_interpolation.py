@@ -1,0 +1,161 @@
+"""Reading slices off a padded Fourier transform between its grid points, and the transpose of that.
+
+A coefficient at a position p between the points of a grid of N points per period is the sum of the
+``TAPS`` nearest points along each axis, weighted by the "exponential of semicircle" of Barnett,
+Magland & af Klinteberg 2019 (SIAM J. Sci. Comput. 41, C479), ``exp(beta (sqrt(1 - u²) - 1))`` with
+``u = 2 (p - i) / TAPS``. The map has been divided by the kernel's Fourier transform beforehand
+(gridding), so that on the average over p nothing is lost.
+
+The map is real: only ``k_x >= 0`` is kept, and a slice's coefficients at ``p_x < 0`` are read as the
+conjugates of those at -p. Next to the edges of the half-space the kernel needs columns beyond it;
+``MARGIN`` of them are kept on either side. The grid is flat in memory, (z, y, x) with x fastest.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Complex, Float, Int
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+
+TAPS = 4
+"""Grid points per axis that a coefficient is interpolated from."""
+
+MARGIN = TAPS // 2
+"""Columns kept beyond k_x = 0 and beyond k_x = N/2."""
+
+CHUNK = {"cpu": 2**12, "cuda": 2**18}
+"""Coefficients interpolated at once; on a CPU their neighbours should stay in the cache."""
+
+_QUADRATURE = 200
+
+
+def kernel_width(padding: float) -> float:
+    """The kernel's beta for an oversampled grid: ``0.976 pi TAPS (1 - 1 / (2 padding))``.
+
+    The main lobe of the kernel's transform then ends just where the nearest alias of the map begins
+    (Barnett et al. 2019, section 3.2, with their safety factor).
+    """
+    return 0.976 * math.pi * TAPS * (1.0 - 0.5 / padding)
+
+
+def kernel_transform(positions: NDArray[np.float64], points: int, beta: float) -> NDArray[np.float64]:
+    """The kernel's Fourier transform at positions in the map, by Gauss-Legendre quadrature.
+
+    Parameters
+    ----------
+    positions : voxels from the centre.
+    points : N, points of the padded grid per axis.
+    beta : see :func:`kernel_width`.
+    """
+    nodes, weights = np.polynomial.legendre.leggauss(_QUADRATURE)
+    kernel = np.exp(beta * (np.sqrt(1.0 - nodes**2) - 1.0)) * weights
+    waves = np.cos(np.pi * TAPS / points * np.multiply.outer(positions, nodes))
+    return np.asarray(0.5 * TAPS * (waves @ kernel), np.float64)
+
+
+@dataclass(frozen=True)
+class Taps:
+    """Where the coefficients of some slices lie in the padded grid.
+
+    Attributes
+    ----------
+    first : (coefficients, 3) xyz, index of the first of ``TAPS`` neighbours; x counts from k_x = 0,
+        y and z wrap around.
+    weights : (coefficients, 3, TAPS) xyz, the kernel, and in z the sign ``(-1)^(i_x + i_y + i_z)``
+        that belongs to a map whose centre is voxel N/2 of the padded box.
+    side : (coefficients,) 1, or -1 where the coefficient is the conjugate of what is read.
+    points : N.
+    """
+
+    first: Int[Tensor, "coefficients 3"]
+    weights: Float[Tensor, "coefficients 3 taps"]
+    side: Float[Tensor, " coefficients"]
+    points: int
+
+
+def columns(points: int) -> int:
+    """Columns k_x that the grid keeps: 0 to N/2 and the margins."""
+    return points // 2 + 1 + 2 * MARGIN
+
+
+def find_taps(positions: Float[Tensor, "coefficients 3"], points: int, beta: float) -> Taps:
+    """Neighbours and weights.
+
+    Parameters
+    ----------
+    positions : (coefficients, 3) xyz, in points of the padded grid, shorter than N/2.
+    points : N, even.
+    beta : see :func:`kernel_width`.
+    """
+    side = 1.0 - 2.0 * (positions[:, 0] < 0).to(positions.dtype)
+    there = positions * side[:, None]
+    first = torch.ceil(there - TAPS / 2)
+    step = torch.arange(TAPS, device=positions.device, dtype=positions.dtype)
+    distance = ((there - first)[:, :, None] - step) * (2.0 / TAPS)
+    weights = torch.exp(beta * (torch.sqrt((1.0 - distance * distance).clamp_min(0.0)) - 1.0))
+    alternating = 1.0 - 2.0 * torch.remainder(step, 2.0)
+    weights = weights * alternating
+    whole = first.to(torch.int32)
+    odd = torch.remainder(whole.sum(dim=1), 2).to(positions.dtype)
+    weights[:, 2] *= (1.0 - 2.0 * odd)[:, None]
+    return Taps(whole, weights, side, points)
+
+
+def gather(grid: Complex[Tensor, "z y x"], taps: Taps) -> Complex[Tensor, " coefficients"]:
+    """The coefficients of the slices."""
+    rows = torch.view_as_real(grid.contiguous()).view(-1, 2)
+    found = rows.new_empty(len(taps.side), 2)
+    for some in _chunks(taps):
+        index, weight = _neighbours(taps, some)
+        found[some] = functional.embedding_bag(index, rows, per_sample_weights=weight, mode="sum")
+    found[:, 1] *= taps.side
+    return torch.view_as_complex(found)
+
+
+def scatter(
+    values: Float[Tensor, "planes coefficients"], taps: Taps, onto: Float[Tensor, "planes z y x"]
+) -> None:
+    """Transpose of the interpolation, plane by plane, added to ``onto`` in place.
+
+    The planes are real numbers: for the transpose of :func:`gather` the real part, and the imaginary
+    part times ``taps.side``. Signs follow the weights; see :func:`scatter_counts` for weights.
+    """
+    flat = onto.view(len(onto), -1)
+    for some in _chunks(taps):
+        index, weight = _neighbours(taps, some)
+        index = index.view(-1)
+        for plane, value in zip(flat, values, strict=True):
+            plane.index_add_(0, index, (weight * value[some, None]).view(-1))
+
+
+def scatter_counts(
+    values: Float[Tensor, " coefficients"], taps: Taps, onto: Float[Tensor, "z y x"]
+) -> None:
+    """Add ``values`` spread by the kernel without its signs: how much was inserted where."""
+    unsigned = Taps(taps.first, taps.weights.abs(), taps.side, taps.points)
+    scatter(values[None], unsigned, onto[None])
+
+
+def _chunks(taps: Taps) -> list[slice]:
+    step = CHUNK.get(taps.side.device.type, CHUNK["cuda"])
+    return [slice(start, start + step) for start in range(0, len(taps.side), step)]
+
+
+def _neighbours(taps: Taps, some: slice) -> tuple[Tensor, Tensor]:
+    """Flat indices and weights, (coefficients, TAPS³) each."""
+    first, weights, points, width = taps.first[some], taps.weights[some], taps.points, columns(taps.points)
+    wide = points * points * width > torch.iinfo(torch.int32).max
+    first = first.long() if wide else first
+    step = torch.arange(TAPS, device=first.device, dtype=first.dtype)
+    i = first[:, :, None] + step
+    z = torch.remainder(i[:, 2], points) * (points * width)
+    y = torch.remainder(i[:, 1], points) * width
+    index = (z[:, :, None] + y[:, None, :]).view(-1, TAPS**2, 1) + (i[:, 0] + MARGIN)[:, None, :]
+    weight = (weights[:, 2, :, None] * weights[:, 1, None, :]).view(-1, TAPS**2, 1) * weights[:, 0][:, None]
+    return index.view(-1, TAPS**3), weight.view(-1, TAPS**3)
