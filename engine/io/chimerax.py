@@ -1,4 +1,4 @@
-"""ChimeraX command files (.cxc) that show an exported ensemble with its map.
+"""ChimeraX command files (.cxc) that show exported ensembles: points with their map, or volumes.
 
 ChimeraX changes to the command file's folder before it runs the commands, so files beside it are
 named without a path and the folder can be moved or sent to a colleague.
@@ -6,7 +6,10 @@ named without a path and the folder can be moved or sent to a colleague.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 POINTS_ID, MAP_ID = 101, 102
+CONSENSUS_ID, MOTION_ID, SERIES_ID, FIRST_MORPH_ID = 101, 102, 103, 201
 """Model numbers in ChimeraX, out of the way of what the user may have open."""
 
 
@@ -51,6 +54,85 @@ def command_file(
             f"#   hide #{POINTS_ID} models ; show #{POINTS_ID}.1 models",
         ]
     return "\n".join([*lines, "view", ""])
+
+
+def volumes_file(
+    consensus_name: str,
+    *,
+    level: float,
+    motion_name: str | None = None,
+    motion_range: tuple[float, float] = (0.0, 1.0),
+    series_pattern: str | None = None,
+    series_names: Sequence[str] = (),
+    series_level: float = 0.0,
+    order: str = "",
+) -> str:
+    """Text of a command file that shows a consensus map, where it moves, and its volumes as a series.
+
+    Parameters
+    ----------
+    consensus_name : a map in the same folder.
+    level : its contour level.
+    motion_name : a map of the motion's amplitude that colours the surface, or None.
+    motion_range : values at the blue and the red end of the palette.
+    series_pattern : files of the volumes with ``*``, e.g. ``volumes/*.mrc``, in the order of their names.
+    series_names : what each of the volumes is.
+    series_level : contour level of all volumes.
+    order : a sentence on what orders the series.
+    """
+    lines = [
+        "# Reconstruction by score distillation, written by Verglas.",
+        "# Open this file in ChimeraX; it expects the files below in its own folder.",
+        f"open {_quoted(consensus_name)} id {CONSENSUS_ID}",
+        "set bgColor white",
+        "lighting soft",
+        f"volume #{CONSENSUS_ID} style surface level {level:.6g} color lightsteelblue step 1",
+    ]
+    if motion_name is not None:
+        low, high = motion_range
+        lines += [
+            "# Colour: standard deviation of density between the volumes. Blue stays, red comes and goes.",
+            f"open {_quoted(motion_name)} id {MOTION_ID}",
+            f"hide #{MOTION_ID} models",
+            f"color sample #{CONSENSUS_ID} map #{MOTION_ID} palette blue:white:red "
+            f"range {low:.6g},{high:.6g} key true",
+        ]
+    if series_pattern is not None:
+        lines += [
+            f"# {len(series_names)} volumes, one for each class average. {order}".rstrip(),
+            *(f"#   {number}: {name}" for number, name in enumerate(series_names, start=1)),
+            f"open {_quoted(series_pattern)} vseries true id {SERIES_ID}",
+            f"volume #{SERIES_ID} style surface level {series_level:.6g} step 1",
+            f"# The consensus is hidden while they play. Back to it: vseries stop #{SERIES_ID} ; "
+            f"hide #{SERIES_ID} models ; show #{CONSENSUS_ID} models",
+            f"hide #{CONSENSUS_ID} models",
+            f"vseries play #{SERIES_ID} loop true direction oscillate maxFrameRate 8",
+        ]
+    return "\n".join([*lines, "view", ""])
+
+
+def morph_file(names: Sequence[str], *, level: float) -> str:
+    """Text of a command file that passes smoothly through maps of one size, there and back.
+
+    Parameters
+    ----------
+    names : at least two maps beside the command file, in order.
+    level : contour level.
+    """
+    last, frames = FIRST_MORPH_ID + len(names) - 1, 30 * (len(names) - 1)
+    return "\n".join(
+        [
+            "# Passage through volumes, written by Verglas. In between, densities are mixed: nothing says",
+            "# that the molecule takes this way.",
+            *(f"open {_quoted(name)} id {number}" for number, name in enumerate(names, start=FIRST_MORPH_ID)),
+            "set bgColor white",
+            "lighting soft",
+            f"volume #{FIRST_MORPH_ID}-{last} style surface level {level:.6g} color lightsteelblue step 1",
+            f"volume morph #{FIRST_MORPH_ID}-{last} frames {6 * frames} playStep {1 / frames:.6g}",
+            "view",
+            "",
+        ]
+    )
 
 
 def _quoted(name: str) -> str:
