@@ -198,7 +198,8 @@ class EmpiricalDenoiser:
         # Orders that differ by the number of angles turn alike on this grid of angles.
         spectrum.index_add_(0, torch.arange(orders, device=x.device) % self.angles, per_order)
         correlation = torch.fft.fft(spectrum.permute(1, 2, 0), dim=2).real
-        return (correlation - self._half_energy) / sigma.view(-1, 1, 1).square()
+        logits: Tensor = (correlation - self._half_energy) / sigma.view(-1, 1, 1).square()
+        return logits
 
     def _mix(self, weights: Float[Tensor, "n items angles"]) -> Complex[Tensor, "n orders radial"]:
         """Coefficients of the weighted sum of templates."""

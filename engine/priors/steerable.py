@@ -11,7 +11,7 @@ by least squares, so that the polar grid decides the components but not how well
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -93,8 +93,12 @@ class SteerableBasis:
 
     def to(self, device: torch.device | str) -> SteerableBasis:
         """The same basis on another device."""
-        moved = (t.to(device) for t in (self.rows, self.mean, self.functions))
-        return SteerableBasis(self.box, *moved, self.orders, self.radial)
+        return replace(
+            self,
+            rows=self.rows.to(device),
+            mean=self.mean.to(device),
+            functions=self.functions.to(device),
+        )
 
     def mirror(
         self, coefficients: Complex[Tensor, "orders radial items"]
@@ -274,12 +278,12 @@ def _leading(
     found.sort(key=lambda f: -f[0])
     leading: dict[int, list[tuple[float, NDArray[np.float64]]]] = {}
     used = 0
-    for value, m, f in found:
+    for strength, m, f in found:
         used += 1 if m == 0 else 2
-        if used > components or value < _LEAST * found[0][0]:
+        if used > components or strength < _LEAST * found[0][0]:
             break
         # of a real coefficient of a function of unit norm on the pixels
-        variance = 2 * math.pi * RADIAL_STEP_PX * value * (1 if m == 0 else 2)
+        variance = 2 * math.pi * RADIAL_STEP_PX * strength * (1 if m == 0 else 2)
         leading.setdefault(m, []).append((variance, f))
     return leading
 
