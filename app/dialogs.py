@@ -8,7 +8,7 @@ from PySide6.QtWidgets import QFileDialog, QMessageBox, QWidget
 
 INPUTS = (
     "All inputs (*.mrc *.mrcs *.map *.ccp4 *.star *.pdb *.cif *.ent *.pdb1 *.gz *.csv *.npz "
-    "*.safetensors *.toml);;"
+    "*.cs *.hdf *.hdf5 *.h5 *.lst *.spi *.stk *.safetensors *.toml);;"
     "All files (*)"
 )
 
@@ -29,11 +29,9 @@ class Dialogs:
         names, _ = QFileDialog.getOpenFileNames(self._parent, "Add files", folder, INPUTS)
         return [Path(name) for name in names]
 
-    def weights(self, folder: str) -> Path | None:
-        """A file with the prior's weights."""
-        name, _ = QFileDialog.getOpenFileName(
-            self._parent, "Weights of a prior", folder, "Weights (*.safetensors)"
-        )
+    def weights(self, folder: str, title: str = "Weights of a prior") -> Path | None:
+        """A file with the weights of a network."""
+        name, _ = QFileDialog.getOpenFileName(self._parent, title, folder, "Weights (*.safetensors)")
         return Path(name) if name else None
 
     def folder(self, title: str, folder: str) -> Path | None:

@@ -23,12 +23,46 @@ _WORDS = {
     "alpha": "Guidance α", "beta": "Churn β", "clamp": "Bound of φ",
     "observation_sigma": "Error of the evidence", "mass_fraction": "Share of the mass", "centre_A": "Centre",
     "scale_A": "Half-size", "points": "Points", "batch": "Samples at once",
+    "mask_diameter_A": "Mask diameter", "centre": "Centre the particles", "box": "Working box",
+    "volumes": "Volumes", "only": "Only these images", "restarts": "Independent starts",
+    "refine_rounds": "Refinement rounds", "half_sets": "Refine half-sets too", "start": "Volumes start from",
+    "views_first": "Views, first step", "views_last": "Views, last step", "sigma_first": "First noise σ",
+    "sigma_last": "Last noise σ", "step_size": "Step size α", "anchor": "Weight of the image",
+    "solvent": "Mask the solvent", "angle_step_deg": "Rotation step", "components": "Components",
+    "shift_px": "Also shifted by", "architecture": "Network", "minutes": "Training time",
+    "max_steps": "Most steps", "ema_decay": "Weight average", "p_mean": "Mean of ln σ",
+    "p_std": "Spread of ln σ", "shift": "Random shift", "held_out": "Held out",
+    "checkpoint_minutes": "Checkpoint every", "learning_rate": "Learning rate",
 }  # fmt: skip
+_CHOICES = {
+    ("contrast", "auto"): "find out", ("contrast", "white"): "particles are white",
+    ("contrast", "black"): "particles are black", ("volumes", "one"): "one consensus volume",
+    ("volumes", "each"): "one for each class average", ("start", "consensus"): "the consensus",
+    ("start", "nothing"): "nothing, as published", ("architecture", "small"): "small, for a CPU",
+    ("architecture", "paper"): "paper (3.9 M parameters)",
+    ("architecture", "ribosome"): "ribosome (5.3 M parameters)",
+}  # fmt: skip
+_ZERO_IS_AUTOMATIC = frozenset({"box"})
 
 
 def label_of(name: str) -> str:
     """A field's name in words, without its unit suffix."""
     return _WORDS.get(name) or name.removesuffix("_A").replace("_", " ").capitalize()
+
+
+def first_problem(error: ValidationError) -> str:
+    """The first thing that is wrong with some values, in a sentence that names the field."""
+    first = error.errors()[0]
+    message = said(first)
+    where = next((str(part) for part in reversed(first["loc"]) if not isinstance(part, int)), "")
+    return f"{label_of(where)}: {message}" if where and first["type"] != "value_error" else message
+
+
+def said(item: Any) -> str:
+    """What pydantic says of one value, as a sentence; our own validators' words as they are."""
+    if item["type"] == "value_error":
+        return str(item["ctx"]["error"])
+    return str(item["msg"]).rstrip(".") + "."
 
 
 def split_optional(annotation: Any) -> tuple[Any, bool]:
@@ -62,6 +96,7 @@ class ModelForm(QWidget):
     exclude : fields not shown.
     own_toggle : whether the form has its own box to show what is advanced; otherwise
         :meth:`show_advanced` is for its owner to call.
+    labels : other words for some fields than :func:`label_of` has.
     """
 
     changed = Signal()
@@ -73,9 +108,11 @@ class ModelForm(QWidget):
         include: Iterable[str] | None = None,
         exclude: Iterable[str] = (),
         own_toggle: bool = True,
+        labels: dict[str, str] | None = None,
     ) -> None:
         super().__init__()
         self.model = model
+        self._labels = labels or {}
         names = list(include) if include is not None else list(model.model_fields)
         hidden = {"kind", "schema_version", *exclude}
         self._fields: dict[str, QWidget] = {}
@@ -102,9 +139,17 @@ class ModelForm(QWidget):
         """The entry field of one value."""
         return self._fields[name]
 
+    def label(self, name: str) -> str:
+        """A field's name in words."""
+        return self._labels.get(name) or label_of(name)
+
     def values_shown(self) -> list[str]:
         """Names of the fields, in order."""
         return list(self._fields)
+
+    def show_field(self, name: str, shown: bool) -> None:
+        """Show or hide one field; its value stays."""
+        self._rows.setRowVisible(self._fields[name], shown)
 
     def values(self) -> dict[str, Any]:
         """What is entered, read but not validated. Raises ValueError naming a field that can't be read."""
@@ -113,7 +158,7 @@ class ModelForm(QWidget):
             try:
                 found[name] = _value(widget)
             except ValueError as exc:
-                raise ValueError(f"{label_of(name)}: {exc}") from None
+                raise ValueError(f"{self.label(name)}: {exc}") from None
         return found
 
     def set_values(self, values: dict[str, Any]) -> None:
@@ -141,7 +186,7 @@ class ModelForm(QWidget):
             for item in exc.errors():
                 name = str(item["loc"][0]) if item["loc"] else ""
                 if name in self._fields and item["type"] != "missing":
-                    found.setdefault(name, item["msg"] + ".")
+                    found.setdefault(name, said(item))
         for name, label in self._errors.items():
             label.setText(found.get(name, ""))
             label.setVisible(name in found)
@@ -150,18 +195,18 @@ class ModelForm(QWidget):
                 field.setProperty("invalid", name in found)
                 field.style().unpolish(field)
                 field.style().polish(field)
-        return [f"{label_of(name)}: {message}" for name, message in found.items()]
+        return [f"{self.label(name)}: {message}" for name, message in found.items()]
 
     def _add_row(self, name: str, info: FieldInfo) -> None:
         extra = info.json_schema_extra if isinstance(info.json_schema_extra, dict) else {}
         unit = str(extra.get("unit") or "")
-        widget = _make_field(info, unit)
+        widget = _make_field(name, info, unit)
         tip = (info.description or "") + (f" Unit: {unit}." if unit else "")
         widget.setToolTip(tip)
-        widget.setAccessibleName(label_of(name) + (f" in {unit}" if unit else ""))
+        widget.setAccessibleName(self.label(name) + (f" in {unit}" if unit else ""))
         if info.default is not PydanticUndefined:
             _set_value(widget, info.default)
-        label = QLabel(label_of(name) + (f" ({unit})" if unit and isinstance(widget, TextValue) else ""))
+        label = QLabel(self.label(name) + (f" ({unit})" if unit and isinstance(widget, TextValue) else ""))
         label.setToolTip(tip)
         label.setBuddy(widget)
         label.setMinimumWidth(LABEL_WIDTH)
@@ -186,13 +231,13 @@ class ModelForm(QWidget):
             self._rows.setRowVisible(self._fields[name], shown)
 
 
-def _make_field(info: FieldInfo, unit: str) -> QWidget:
+def _make_field(name: str, info: FieldInfo, unit: str) -> QWidget:
     annotation, optional = split_optional(info.annotation)
     origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
     if origin is Literal:
         box = ChoiceBox()
         for choice in arguments:
-            box.addItem(str(choice).replace("_", " "), choice)
+            box.addItem(_CHOICES.get((name, choice), str(choice).replace("_", " ")), choice)
         return box
     if origin is tuple:
         if arguments[-1] is Ellipsis:
@@ -209,6 +254,8 @@ def _make_field(info: FieldInfo, unit: str) -> QWidget:
         number.setRange(int(low) if whole else low, int(high) if whole else high)  # type: ignore[arg-type]
         number.setSuffix(f" {unit}" if unit else "")
         number.setKeyboardTracking(False)
+        if name in _ZERO_IS_AUTOMATIC:
+            number.setSpecialValueText("automatic")
         return number
     return TextValue("text", optional=optional)
 

@@ -112,7 +112,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     application.setWindowIcon(style.icon("verglas"))
     window.show()
     collector = GarbageCollector()
-    window.session.add_files(chosen.paths)
+    window.modes.add_files(chosen.paths)
     _prewarm()
     code = application.exec()
     collector.stop()

@@ -13,10 +13,12 @@ from PySide6.QtWidgets import QApplication, QLabel, QMainWindow
 
 from app import style
 from app.actions import Actions
+from app.averages_menu import add_averages_menu
 from app.background import Background, words
 from app.columns import Columns
 from app.dialogs import Dialogs
 from app.job_monitor import JobMonitor, MakeWorker, engine_worker
+from app.modes import Modes
 from app.panels.inputs import InputsPanel
 from app.panels.messages import MessagesPanel
 from app.panels.plots import EnergyPlot
@@ -24,11 +26,11 @@ from app.panels.results import ResultsPanel
 from app.panels.run import RunPanel
 from app.panels.viewer import ViewerPanel
 from app.run_files import StoredRun
+from app.run_folders import new_run_folder
 from app.run_view import RunView
 from app.saving import Saving
 from app.session import Session
 from app.settings import Settings
-from engine.specs.job import DpsSpec
 from engine.specs.presets import PRESETS
 
 TITLE = "Verglas"
@@ -59,8 +61,10 @@ class MainWindow(QMainWindow):
         self.run_view = RunView(
             self.background, self.monitor, self.viewer, self.energies, self.results, self.messages, self
         )
+        self.modes = Modes(self)
         self.saving = Saving(self)
         self.actions_ = Actions(self)
+        add_averages_menu(self)
         self._closed = False
         self._lay_out()
         self._connect()
@@ -73,7 +77,7 @@ class MainWindow(QMainWindow):
 
     def _lay_out(self) -> None:
         self.setWindowTitle(TITLE)
-        self._columns = Columns([(self.inputs, 430), (self.run_panel, 450)], self.viewer)
+        self._columns = Columns([(self.modes.inputs, 430), (self.modes.run, 450)], self.modes.middle)
         self.tabs = self._columns.tabs
         add = self._columns.add_tab
         add(self.energies, "Energies", "How well the clouds fit each observation, as the noise falls")
@@ -101,19 +105,21 @@ class MainWindow(QMainWindow):
         inputs.remove_wanted.connect(session.remove)
         inputs.role_chosen.connect(session.set_role)
         inputs.options_entered.connect(session.set_options)
-        run.run_wanted.connect(self.start_run)
-        run.cancel_wanted.connect(self.cancel_run)
+        self.modes.changed.connect(self._show_plan)
+        for panel in self.modes.run_panels:
+            panel.run_wanted.connect(self.start_run)
+            panel.cancel_wanted.connect(self.cancel_run)
+            panel.folder_wanted.connect(self._choose_runs_folder)
+            self.run_view.progressed.connect(panel.set_progress)
         run.preset_chosen.connect(session.apply_preset)
         run.settings_entered.connect(session.set_settings)
         run.prior_entered.connect(session.set_prior)
         run.sampler_entered.connect(session.set_sampler)
         run.frame_entered.connect(session.set_frame)
         run.weights_wanted.connect(self._choose_weights)
-        run.folder_wanted.connect(self._choose_runs_folder)
         monitor.began.connect(lambda _folder: self._show_running())
         monitor.started.connect(self._device.setText)
         monitor.ended.connect(self._run_ended)
-        self.run_view.progressed.connect(run.set_progress)
         self.run_view.run_shown.connect(self._run_shown)
         self.results.export_wanted.connect(self.saving.export)
         self.results.folder_wanted.connect(self._open_folder)
@@ -128,7 +134,7 @@ class MainWindow(QMainWindow):
         if not isinstance(application, QApplication):
             return
         theme = style.apply(application)
-        for part in (self.viewer, self.energies, self.results, self.messages):
+        for part in (self.viewer, self.energies, self.results, self.messages, self.modes):
             part.set_theme(theme)
         for panel in (self.inputs, self.run_panel):
             panel.retint()
@@ -140,7 +146,7 @@ class MainWindow(QMainWindow):
     def _show_session(self) -> None:
         session = self.session
         self.run_panel.show_values(session.settings, session.prior, session.sampler, session.frame)
-        self.run_panel.show_folder(str(session.runs_folder))
+        self.modes.show_folder(str(session.runs_folder))
         self._show_plan()
 
     def _row_changed(self, number: int) -> None:
@@ -148,13 +154,12 @@ class MainWindow(QMainWindow):
             self.inputs.update_row(self.session.evidence[number])
 
     def _show_plan(self) -> None:
-        reason = self.session.missing()
-        self.run_panel.show_plan("" if reason else self.session.sentence(), reason)
+        reason = self.modes.show_plan()
         self.actions_.run.setEnabled(not reason and not self.monitor.running)
         if self.monitor.running:
-            self.viewer.set_welcome(
-                "Running", "The clouds appear here as soon as the evidence has been read."
-            )
+            self.viewer.set_welcome("Running", self.modes.waiting)
+        elif self.modes.mode != "dps":
+            self.viewer.set_welcome("Nothing yet", self.modes.waiting)
         elif not self.session.evidence:
             self.viewer.set_welcome()
         elif reason:
@@ -166,7 +171,7 @@ class MainWindow(QMainWindow):
 
     def _show_running(self) -> None:
         running = self.monitor.running
-        self.run_panel.set_running(running, self.monitor.cancelling)
+        self.modes.set_running(running, self.monitor.cancelling)
         self.inputs.set_enabled(not running)
         self.actions_.cancel.setEnabled(running)
         self.actions_.export.setEnabled(not running and self._ensemble() is not None)
@@ -178,11 +183,13 @@ class MainWindow(QMainWindow):
     def _run_ended(self, outcome: str, message: str) -> None:
         self._show_running()
         self.statusBar().showMessage(message)
+        self.modes.run_ended(outcome)
         if outcome == "failed":
             self.tabs.setCurrentWidget(self.messages)
 
     def _run_shown(self, run: StoredRun) -> None:
         self.setWindowTitle(f"{run.folder.name} – {TITLE}")
+        self.modes.show_run(run)
         self.actions_.export.setEnabled(run.ensemble is not None and not self.monitor.running)
         if run.ensemble is not None:
             self.tabs.setCurrentWidget(self.results)
@@ -208,14 +215,15 @@ class MainWindow(QMainWindow):
         paths = self.dialogs.input_files(self.settings.last_folder)
         if paths:
             self.settings.last_folder = str(paths[0].parent)
-            self.session.add_files(paths)
+            self.modes.add_files(paths)
 
     def start_run(self) -> None:
-        """Run what the session describes."""
-        if self.monitor.running or self.session.missing():
+        """Run what the session of the present mode describes."""
+        session = self.modes.session
+        if self.monitor.running or session.missing():
             return
-        folder = self.session.new_run_folder()
-        self.monitor.start(self.session.spec(), folder)
+        folder = new_run_folder(self.session.runs_folder, str(session.settings.get("title") or ""))
+        self.monitor.start(session.spec(), folder)
         self._remember(folder)
 
     def cancel_run(self) -> None:
@@ -239,6 +247,7 @@ class MainWindow(QMainWindow):
     def _attach(self, run: StoredRun) -> bool:
         """Follow a run that a process is computing; whether that is so."""
         if run.running and not self.monitor.running:
+            self.modes.show_run(run)
             self.monitor.start(None, run.folder)
             return True
         return False
@@ -253,15 +262,15 @@ class MainWindow(QMainWindow):
         self.in_background(partial(load_spec, path), self._spec_loaded)
 
     def _spec_loaded(self, spec: Any) -> None:
-        if isinstance(spec, DpsSpec):
-            self.session.load(spec)
+        if self.modes.load(spec):
             self.say("Settings loaded.")
         else:
-            self.complain("These settings train a prior; the window runs reconstructions. Use `verglas run`.")
+            self.complain("These settings train a prior; the window doesn't. Use `verglas run`.")
 
     def save_spec(self) -> None:
         """Save the settings as TOML."""
-        reason = self.session.missing()
+        session = self.modes.session
+        reason = session.missing()
         if reason:
             self.complain(f"The settings can't be saved yet: {reason}")
             return
@@ -269,7 +278,7 @@ class MainWindow(QMainWindow):
         if path is not None:
             from engine.specs.codec import dump_toml
 
-            spec = self.session.spec()
+            spec = session.spec()
             self.in_background(lambda: dump_toml(spec, path), lambda _r: self.say(f"Saved {path.name}."))
 
     def choose_theme(self, name: str) -> None:
@@ -287,7 +296,7 @@ class MainWindow(QMainWindow):
         path = self.dialogs.folder("Where to write runs", str(self.session.runs_folder))
         if path is not None:
             self.session.runs_folder = self.settings.runs_folder = path
-            self.run_panel.show_folder(str(path))
+            self.modes.show_folder(str(path))
 
     def _open_folder(self) -> None:
         if self.run_view.stored is not None:
@@ -310,7 +319,7 @@ class MainWindow(QMainWindow):
 
     def dropEvent(self, event: QDropEvent) -> None:
         """Add the dropped files."""
-        self.session.add_files([Path(u.toLocalFile()) for u in event.mimeData().urls() if u.isLocalFile()])
+        self.modes.add_files([Path(u.toLocalFile()) for u in event.mimeData().urls() if u.isLocalFile()])
         event.acceptProposedAction()
 
     def closeEvent(self, event: QCloseEvent) -> None:

@@ -37,6 +37,7 @@ class Session(QObject):
     changed = Signal()
     loaded = Signal()
     run_dropped = Signal(object)
+    averages_dropped = Signal(object)
     spec_dropped = Signal(object)
     said = Signal(str)
 
@@ -138,6 +139,10 @@ class Session(QObject):
             self.set_prior(NetworkPrior(weights=str(found.paths[0])).model_dump())
             self.loaded.emit()
             self.said.emit(f"{found.paths[0].name} is used as the prior.")
+            return
+        if found.kind == "class_averages":
+            self.remove(number)
+            self.averages_dropped.emit(found.paths[0])
             return
         if found.kind == "ensemble":
             self.remove(number)

@@ -58,6 +58,11 @@ QLabel#welcome {{ font-size: 15pt; font-weight: 600; }}
 QPushButton {{ background: {surface}; border: 1px solid {border}; border-radius: 4px; padding: 5px 12px; }}
 QPushButton:hover {{ border-color: {accent}; }}
 QPushButton:disabled {{ color: {muted}; background: {window}; }}
+QPushButton:checked {{ border-color: {accent}; color: {accent}; }}
+QPushButton#mode {{ padding: 4px 2px; }}
+QPushButton#mode:focus {{ border: 2px solid {accent}; padding: 3px 1px; }}
+QPushButton#mode:checked {{ background: {accent}; color: {accent_text}; border-color: {accent}; }}
+QPushButton#mode:checked:focus {{ border-color: {text}; }}
 QPushButton#primary {{ background: {accent}; color: {accent_text}; border-color: {accent};
     font-weight: 600; }}
 QPushButton#primary:disabled {{ background: {border}; color: {muted}; border-color: {border}; }}

@@ -24,6 +24,7 @@ class EvidenceCard(QFrame):
     role_chosen = Signal(str)
     options_entered = Signal(dict)
     remove_wanted = Signal()
+    ab_initio_wanted = Signal()
 
     def __init__(self) -> None:
         super().__init__()
@@ -68,6 +69,11 @@ class EvidenceCard(QFrame):
         self._size.setAccessibleName("Pixel size in Å")
         self._size_button = QPushButton("Use this pixel size")
         self._size_button.clicked.connect(self._size_entered)
+        self._ab_initio = QPushButton("Reconstruct them without poses")
+        self._ab_initio.setToolTip(
+            "Images without poses, such as class averages: make volumes from them ab initio (SDS)"
+        )
+        self._ab_initio.clicked.connect(self.ab_initio_wanted)
         self._evidence: Evidence | None = None
         top = QHBoxLayout()
         top.addWidget(self._title, 1)
@@ -83,6 +89,7 @@ class EvidenceCard(QFrame):
         for part in (self._names, self._thumbnails, self._lines, self._notes, self._problem, self._role):
             self._layout.addWidget(part)
         self._layout.addLayout(size_row)
+        self._layout.addWidget(self._ab_initio)
         self.retint()
 
     def retint(self) -> None:
@@ -107,6 +114,7 @@ class EvidenceCard(QFrame):
         asks = evidence.asks_pixel_size
         self._size.setVisible(asks)
         self._size_button.setVisible(asks)
+        self._ab_initio.setVisible(evidence.kind == "images")
         editable = (
             evidence.role in MODELS and evidence.kind not in ("images", "poses") and checked is not None
         )

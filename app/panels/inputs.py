@@ -28,6 +28,7 @@ class InputsPanel(QWidget):
     remove_wanted = Signal(int)
     role_chosen = Signal(int, str)
     options_entered = Signal(int, dict)
+    ab_initio_wanted = Signal(int)
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -76,6 +77,7 @@ class InputsPanel(QWidget):
         card.role_chosen.connect(partial(self._forward_role, number))
         card.options_entered.connect(partial(self._forward_options, number))
         card.remove_wanted.connect(partial(self._forward_remove, number))
+        card.ab_initio_wanted.connect(partial(self._forward_ab_initio, number))
         self.cards[number] = card
         self._list.insertWidget(self._list.count() - 1, card)
         card.show_evidence(evidence)
@@ -109,3 +111,6 @@ class InputsPanel(QWidget):
 
     def _forward_remove(self, number: int) -> None:
         self.remove_wanted.emit(number)
+
+    def _forward_ab_initio(self, number: int) -> None:
+        self.ab_initio_wanted.emit(number)

@@ -148,11 +148,13 @@ class FileRow(QWidget):
     Parameters
     ----------
     what : the file in words, for screen readers, e.g. ``Weights of the prior``.
+    clearable : whether there may be none.
     """
 
     wanted = Signal()
+    cleared = Signal()
 
-    def __init__(self, what: str) -> None:
+    def __init__(self, what: str, *, clearable: bool = False) -> None:
         super().__init__()
         self.path = ""
         self._name = QLineEdit()
@@ -162,16 +164,23 @@ class FileRow(QWidget):
         button = QPushButton("Browse…")
         button.setAccessibleName(f"Choose: {what}")
         button.clicked.connect(self.wanted)
+        self._clear = QPushButton("Clear")
+        self._clear.setAccessibleName(f"Clear: {what}")
+        self._clear.clicked.connect(self.cleared)
+        self._clearable = clearable
         layout = QHBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self._name, 1)
         layout.addWidget(button)
+        layout.addWidget(self._clear)
+        self.show_path("")
 
     def show_path(self, path: str) -> None:
         """Show a file; empty shows that there is none."""
         self.path = path
         self._name.setText(path.replace("\\", "/").rsplit("/", 1)[-1])
         self._name.setToolTip(path)
+        self._clear.setVisible(self._clearable and bool(path))
 
 
 def words_label(name: str) -> QLabel:

@@ -1,0 +1,150 @@
+"""Class averages read, ranked and prepared for showing, away from the GUI thread. Plain functions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.specs.sds import ClassAveragesInput
+from engine.types import ClassAverages
+
+THUMBNAIL_PX = 128  # thumbnails are no larger; smaller images are kept as they are
+_BATCH = 256
+
+
+@dataclass(frozen=True)
+class Thumbnails:
+    """Small pictures of images, as bytes.
+
+    Attributes
+    ----------
+    pixels : (n, y, x) uint8, each over the range of its image, or all over one range.
+    levels : (n, 2) float32, the byte values that are shown as black and white unless the user says
+        otherwise.
+    """
+
+    pixels: NDArray[np.uint8] = field(default_factory=lambda: np.zeros((0, 1, 1), np.uint8))
+    levels: NDArray[np.float32] = field(default_factory=lambda: np.zeros((0, 2), np.float32))
+
+
+@dataclass(frozen=True)
+class LoadedAverages:
+    """What the window keeps of a set of class averages."""
+
+    averages: ClassAverages
+    thumbnails: Thumbnails
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class PreparedForShow:
+    """Prepared images as the window shows them.
+
+    Attributes
+    ----------
+    prepared : :class:`engine.io.averages.PreparedAverages`.
+    thumbnails : in the order of ``prepared.used``.
+    """
+
+    prepared: Any
+    thumbnails: Thumbnails
+
+
+def load(path: Path) -> LoadedAverages:
+    """Read class averages of any format.
+
+    Raises
+    ------
+    VerglasError
+        If they can't be used, in words for the user.
+    """
+    from engine.io.class_averages import read_class_averages
+
+    averages = read_class_averages(path)
+    names = image_names(averages.files, averages.indices)
+    return LoadedAverages(averages, thumbnails(averages.images), names)
+
+
+def ranked(averages: ClassAverages) -> Any:
+    """Quality, junk and duplicates: an :class:`engine.io.averages.AverageQuality`."""
+    from engine.io.averages import rank
+
+    return rank(averages.images)
+
+
+def prepared(averages: ClassAverages, spec: ClassAveragesInput) -> PreparedForShow:
+    """The images as a run will use them.
+
+    Raises
+    ------
+    VerglasError
+        If they can't be prepared this way, in words for the user.
+    """
+    from engine.io.averages import prepare
+
+    found = prepare(averages, spec)
+    return PreparedForShow(found, thumbnails(found.stack.images, together=True))
+
+
+def export(averages: ClassAverages, rows: NDArray[np.intp], path: Path) -> None:
+    """Write the chosen images as STAR and MRCS.
+
+    Raises
+    ------
+    VerglasError
+        If they can't be written.
+    """
+    from engine.io.averages import export_selection
+
+    export_selection(averages, rows, path)
+
+
+def image_names(files: Sequence[str], indices: NDArray[np.integer]) -> tuple[str, ...]:
+    """A short name per image: its number, with its file's name where there are several files."""
+    several = len(set(files)) > 1
+    single = several and len(set(files)) == len(files)
+    stems = [Path(name).stem for name in files]
+    if single:
+        return tuple(stems)
+    return tuple(
+        f"{stem} {index + 1}" if several else str(index + 1)
+        for stem, index in zip(stems, indices, strict=True)
+    )
+
+
+def thumbnails(images: NDArray[np.floating], *, together: bool = False) -> Thumbnails:
+    """Small pictures with the contrast between the 1st and 99.5th percentile.
+
+    Parameters
+    ----------
+    images : (n, y, x).
+    together : use one range for all, for images that have been put on one scale.
+    """
+    if not len(images):
+        return Thumbnails()
+    factor = max(1, -(-max(images.shape[1:]) // THUMBNAIL_PX))
+    small = np.concatenate([_binned(images[i : i + _BATCH], factor) for i in range(0, len(images), _BATCH)])
+    flat = small.reshape(1, -1) if together else small.reshape(len(small), -1)
+    low, high, black, white = np.percentile(flat, (0.02, 99.98, 1, 99.5), axis=1)
+    span = np.where(high > low, high - low, 1)
+    scaled = (flat - low[:, None]) / span[:, None]
+    pixels = np.asarray(np.clip(scaled, 0, 1) * 255, np.uint8).reshape(small.shape)
+    levels = np.stack([black - low, white - low], 1) / span[:, None] * 255
+    levels[:, 1] = np.maximum(levels[:, 1], levels[:, 0] + 1)
+    return Thumbnails(pixels, np.asarray(np.broadcast_to(levels, (len(small), 2)), np.float32))
+
+
+def _binned(images: NDArray[np.floating], factor: int) -> NDArray[np.float32]:
+    """Means over squares of ``factor`` pixels; what remains at the far edges is left out."""
+    finite = np.nan_to_num(np.asarray(images, np.float32), nan=0.0, posinf=0.0, neginf=0.0)
+    if factor == 1:
+        return finite
+    count, height, width = finite.shape
+    rows, columns = height // factor, width // factor
+    kept = finite[:, : rows * factor, : columns * factor]
+    return np.asarray(kept.reshape(count, rows, factor, columns, factor).mean((2, 4)), np.float32)

@@ -1,0 +1,51 @@
+"""The menu of the class averages."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from PySide6.QtGui import QAction
+
+if TYPE_CHECKING:
+    from app.main_window import MainWindow
+
+
+def add_averages_menu(window: MainWindow) -> None:
+    """Put the menu before the one called Run; it can be used in the modes that have class averages."""
+    modes, gallery = window.modes, window.modes.gallery
+    bar = window.menuBar()
+    before = next((a for a in bar.actions() if a.text().replace("&", "") == "Run"), None)
+    menu = bar.addMenu("&Class averages")
+    if before is not None:
+        bar.insertMenu(before, menu)
+
+    def add(text: str, key: str, slot: Callable[[], object]) -> QAction:
+        action = QAction(text, window)
+        action.setShortcut(key)
+        action.triggered.connect(lambda _checked=False: slot())
+        menu.addAction(action)
+        return action
+
+    undo = add("&Undo", "Ctrl+Z", modes.undo)
+    redo = add("&Do again", "Ctrl+Shift+Z", modes.redo)
+    menu.addSeparator()
+    for action in gallery.select_actions:
+        menu.addAction(action)
+    add("&Leave out what is marked", "Ctrl+M", modes.leave_out_marked)
+    menu.addSeparator()
+    add("As &read or as prepared", "P", gallery.toggle_prepared)
+    add("&Images or result", "G", modes.show_other_page)
+    menu.addSeparator()
+    add("&Export the selection…", "Ctrl+Shift+E", modes.export_selection)
+
+    def refresh() -> None:
+        history = modes.averages.undo
+        undo.setText(f"&Undo: {history.undoText()}" if history.canUndo() else "&Undo")
+        redo.setText(f"&Do again: {history.redoText()}" if history.canRedo() else "&Do again")
+        for action in menu.actions():
+            action.setEnabled(modes.mode != "dps")
+
+    menu.aboutToShow.connect(refresh)
+    modes.changed.connect(refresh)
+    refresh()

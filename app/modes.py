@@ -1,0 +1,399 @@
+"""Which of three things the window prepares, and the parts of it that change with the choice."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from PySide6.QtCore import QObject, Signal
+from PySide6.QtWidgets import QStackedWidget, QTabWidget, QVBoxLayout, QWidget
+
+from app.averages_session import AveragesSession
+from app.averages_view import AveragesView
+from app.denoiser_card import DenoiserCard, read_card
+from app.panels.averages import AveragesPanel
+from app.panels.gallery import Gallery
+from app.panels.mode_switch import MODES, ModeSwitch
+from app.panels.run_frame import RunFrame
+from app.panels.sds_run import SdsPanel
+from app.panels.training_run import TrainingPanel
+from app.sds_session import SdsSession
+from app.session import Session
+from app.style import Theme
+from app.training_session import TrainingSession
+from engine.specs.job import DpsSpec
+from engine.specs.presets import SDS_PRESETS
+from engine.specs.sds import SdsSpec, TrainDenoiserSpec
+
+if TYPE_CHECKING:
+    from app.main_window import MainWindow
+    from app.run_files import StoredRun
+
+AVERAGES, RESULT = 0, 1
+WAITING = {
+    "dps": "The clouds appear here as soon as the evidence has been read.",
+    "sds": "The volume appears here while it forms, as soon as the first start has begun.",
+    "train_denoiser": "Samples of the denoiser appear here while it is trained.",
+}
+AB_INITIO = "Images without poses: their volumes are reconstructed ab initio."
+NOT_USED = "{name} is of no use here: drop class averages, a 2D denoiser, or a reference map."
+
+
+class Modes(QObject):
+    """Owns the sessions and panels of class averages, and sends what is dropped to the right one.
+
+    Parameters
+    ----------
+    window : whose sessions, panels and dialogs are used.
+    """
+
+    changed = Signal()
+
+    def __init__(self, window: MainWindow) -> None:
+        super().__init__(window)
+        self._window = window
+        self.mode = "dps"
+        self.averages = AveragesSession(window.background, self)
+        self.sds = SdsSession(self.averages, window.background, self)
+        self.training = TrainingSession(self.averages, self)
+        self.switch = ModeSwitch()
+        self.averages_panel = AveragesPanel()
+        self.sds_panel = SdsPanel({name: preset.description for name, preset in SDS_PRESETS.items()})
+        self.training_panel = TrainingPanel()
+        self.gallery = Gallery()
+        self.view = AveragesView(self.averages, self.averages_panel, self.gallery, self)
+        self._finished: tuple[Any, Path] | None = None
+        self._lay_out()
+        self._connect()
+        self.set_mode("dps")
+        self._show_sds()
+        self._show_training()
+
+    def _lay_out(self) -> None:
+        window = self._window
+        self.inputs = QWidget()
+        self._inputs = QStackedWidget()
+        for panel in (window.inputs, self.averages_panel):
+            self._inputs.addWidget(panel)
+        column = QVBoxLayout(self.inputs)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(0)
+        column.addWidget(self.switch)
+        column.addWidget(self._inputs, 1)
+        self.run = QStackedWidget()
+        for run_panel in self.run_panels:
+            self.run.addWidget(run_panel)
+        self.middle = QTabWidget()
+        self.middle.setDocumentMode(True)
+        self.middle.tabBar().setDrawBase(False)
+        self.middle.addTab(self.gallery, "Class averages")
+        self.middle.addTab(window.viewer, "Result")
+        self.middle.setTabToolTip(AVERAGES, "What the run begins with (G changes between the two)")
+        self.middle.setTabToolTip(RESULT, "What the run makes (G changes between the two)")
+
+    def _connect(self) -> None:
+        window, sds, training = self._window, self.sds, self.training
+        self.switch.chosen.connect(self.set_mode)
+        for session in (sds, training):
+            session.changed.connect(self.changed)
+        sds.loaded.connect(self._show_sds)
+        training.loaded.connect(self._show_training)
+        self.averages.said.connect(window.say)
+        sds.changed.connect(self._show_truth)
+        panel = self.sds_panel
+        panel.preset_chosen.connect(sds.apply_preset)
+        panel.settings_entered.connect(sds.set_settings)
+        panel.denoiser_entered.connect(sds.set_denoiser)
+        panel.distillation_entered.connect(sds.set_distillation)
+        panel.weights_wanted.connect(lambda: self._choose_weights(panel.show_weights))
+        panel.next_wanted.connect(self.train_on_these)
+        other = self.training_panel
+        other.settings_entered.connect(training.set_settings)
+        other.start_entered.connect(training.set_start)
+        other.weights_wanted.connect(lambda: self._choose_weights(other.show_weights))
+        other.next_wanted.connect(self.use_this_denoiser)
+        self.averages_panel.add_wanted.connect(window.add_files)
+        self.averages_panel.truth_removed.connect(lambda: sds.set_truth(None))
+        self.gallery.export_wanted.connect(self.export_selection)
+        window.inputs.ab_initio_wanted.connect(self._ab_initio)
+        window.session.averages_dropped.connect(self.open_averages)
+
+    # ---- the mode -------------------------------------------------------------------------------
+
+    @property
+    def session(self) -> Session | SdsSession | TrainingSession:
+        """What is being prepared in this mode."""
+        return {"sds": self.sds, "train_denoiser": self.training}.get(self.mode, self._window.session)
+
+    @property
+    def waiting(self) -> str:
+        """What will appear in the middle, in words."""
+        return WAITING[self.mode]
+
+    @property
+    def run_panels(self) -> tuple[RunFrame, ...]:
+        """The run panels of all modes, in the order of the switch."""
+        return (self._window.run_panel, self.sds_panel, self.training_panel)
+
+    @property
+    def panel(self) -> RunFrame:
+        """The run panel of this mode."""
+        return self.run_panels[list(MODES).index(self.mode)]
+
+    def set_mode(self, mode: str) -> None:
+        """Prepare something else; what was prepared stays as it is."""
+        self.mode = mode
+        self.switch.show_mode(mode)
+        self._inputs.setCurrentIndex(0 if mode == "dps" else 1)
+        self.run.setCurrentIndex(list(MODES).index(mode))
+        self.averages_panel.set_mode(mode)
+        self.middle.tabBar().setVisible(mode != "dps")
+        self.middle.setCurrentIndex(RESULT if mode == "dps" else AVERAGES)
+        self.changed.emit()
+
+    def show_other_page(self) -> None:
+        """Go from the class averages to the result, or back."""
+        if self.mode != "dps":
+            self.middle.setCurrentIndex(1 - self.middle.currentIndex())
+
+    def set_theme(self, theme: Theme) -> None:
+        """Use a theme's colours."""
+        self.gallery.set_theme(theme)
+        for panel in (self.averages_panel, self.sds_panel, self.training_panel):
+            panel.retint()
+
+    def set_running(self, running: bool, cancelling: bool) -> None:
+        """Show whether a job is running."""
+        for panel in self.run_panels:
+            panel.set_running(running, cancelling)
+        self.switch.set_enabled(not running)
+        self.averages_panel.set_enabled(not running)
+        self.gallery.set_enabled(not running)
+        if running:
+            self._finished = None
+            self.middle.setCurrentIndex(RESULT)
+
+    def show_folder(self, folder: str) -> None:
+        """Show where runs are written."""
+        for panel in self.run_panels:
+            panel.show_folder(folder)
+
+    def undo(self) -> None:
+        """Take back the last change of the selection."""
+        if self.mode != "dps" and not self._window.monitor.running:
+            self.averages.undo.undo()
+
+    def redo(self) -> None:
+        """Do the undone change of the selection again."""
+        if self.mode != "dps" and not self._window.monitor.running:
+            self.averages.undo.redo()
+
+    def leave_out_marked(self) -> None:
+        """Leave out what looks like junk or repeats another."""
+        if self.mode != "dps" and not self._window.monitor.running:
+            self.averages.leave_out_marked()
+
+    # ---- what is dropped ------------------------------------------------------------------------
+
+    def add_files(self, paths: Iterable[Path]) -> None:
+        """Take files or folders, whatever they are."""
+        evidence: list[Path] = []
+        for path in (Path(p).absolute() for p in paths):
+            if path.is_dir() and not (path / "spec.json").exists():
+                self.open_averages(path)
+            elif path.suffix.lower() == ".safetensors":
+                self._window.in_background(partial(read_card, path), partial(self._weights_dropped, path))
+            elif self.mode == "dps" or path.is_dir() or path.suffix.lower() in (".toml", ".json"):
+                evidence.append(path)
+            else:
+                self._window.in_background(partial(_kind_of, path), partial(self._dropped, path))
+        self._window.session.add_files(evidence)
+
+    def open_averages(self, path: Path) -> None:
+        """Use a file or folder of class averages."""
+        if self.mode == "dps":
+            self.set_mode("sds")
+            self._window.say(AB_INITIO)
+        self.middle.setCurrentIndex(AVERAGES)
+        self.averages.open(path)
+
+    def _ab_initio(self, number: int) -> None:
+        row = self._window.session.evidence.get(number)
+        if row is not None:
+            path, size = row.paths[0], row.pixel_size_A
+            self._window.session.remove(number)
+            self.open_averages(path)
+            if size:
+                self.averages.set_options({"pixel_size_A": size})
+                self.averages.options_replaced.emit()
+
+    def _dropped(self, path: Path, kind: str) -> None:
+        window = self._window
+        if kind in ("images", "class_averages", "poses"):
+            self.open_averages(path)
+        elif kind == "volume" and self.mode == "sds":
+            self.sds.set_truth(path)
+            window.say(f"{path.name} is the reference to judge by. If it holds images, rename it to .mrcs.")
+        elif kind == "volume unscaled" and self.mode == "sds":
+            window.complain(f"The voxel size of {path.name} is unknown, so it can't be compared with.")
+        elif kind == "ensemble":
+            window.open_run(path)
+        else:
+            window.complain(NOT_USED.format(name=path.name))
+
+    def _weights_dropped(self, path: Path, card: DenoiserCard | None) -> None:
+        if card is None:
+            if self.mode == "dps":
+                self._window.session.add_files([path])
+            else:
+                self._window.complain(f"{path.name} is a prior of point clouds, not a 2D denoiser.")
+        elif self.mode == "train_denoiser":
+            self.training_panel.show_weights(str(path))
+            self._window.say(f"The training starts from {path.name}.")
+        else:
+            self.set_mode("sds")
+            self.sds.use_weights(path)
+            self._window.say(f"{path.name} is used as the denoiser.")
+
+    def load(self, spec: Any) -> bool:
+        """Show a run description in the mode that it is for; whether there is one."""
+        if isinstance(spec, DpsSpec):
+            self.set_mode("dps")
+            self._window.session.load(spec)
+        elif isinstance(spec, SdsSpec):
+            self.set_mode("sds")
+            self.sds.load(spec)
+        elif isinstance(spec, TrainDenoiserSpec):
+            self.set_mode("train_denoiser")
+            self.training.load(spec)
+        else:
+            return False
+        return True
+
+    # ---- showing --------------------------------------------------------------------------------
+
+    def show_plan(self) -> str:
+        """Say what Run will do, or why it can't; and give that reason."""
+        session = self.session
+        reason = session.missing()
+        self.panel.show_plan("" if reason else session.sentence(), reason)
+        return reason
+
+    def _show_sds(self) -> None:
+        self.sds_panel.show_values(self.sds.settings, self.sds.denoiser, self.sds.distillation)
+        self._show_truth()
+
+    def _show_truth(self) -> None:
+        truth = self.sds.truth
+        self.averages_panel.show_truth(truth.name if truth else "", str(truth or ""))
+
+    def _show_training(self) -> None:
+        self.training_panel.show_values(self.training.settings, self.training.start_from)
+
+    # ---- the next step --------------------------------------------------------------------------
+
+    def run_ended(self, outcome: str) -> None:
+        """Offer what usually comes next."""
+        folder = self._window.monitor.folder
+        if outcome == "completed" and folder is not None:
+            self._window.in_background(
+                partial(_spec_of, folder), lambda spec: self._offer(spec, folder) if spec else None
+            )
+
+    def show_run(self, run: StoredRun) -> None:
+        """Go to the mode of a run that is shown, and to its result."""
+        kind = getattr(run.spec, "kind", "")
+        if kind in MODES and kind != self.mode:
+            self.set_mode(kind)
+        self.middle.setCurrentIndex(RESULT)
+        if run.spec is not None and not run.running:
+            self._offer(run.spec, run.folder)
+
+    def _offer(self, spec: Any, folder: Path) -> None:
+        if isinstance(spec, TrainDenoiserSpec) and _weights_of(folder).is_file():
+            self._finished = (spec, folder)
+            self.training_panel.offer(
+                "Use this denoiser for volumes", "Prepares volumes from the same class averages with it"
+            )
+        elif isinstance(spec, SdsSpec) and spec.denoiser.kind == "closed_form":
+            self._finished = (spec, folder)
+            self.sds_panel.offer(
+                "Train a denoiser on these averages", "A trained denoiser may bring out more detail"
+            )
+
+    def use_this_denoiser(self) -> None:
+        """Prepare volumes with the denoiser whose training is shown."""
+        if self._finished is not None:
+            spec, folder = self._finished
+            self.set_mode("sds")
+            self.averages.load(spec.averages)
+            self.sds.use_weights(_weights_of(folder))
+
+    def train_on_these(self) -> None:
+        """Prepare the training of a denoiser on the class averages of the run that is shown."""
+        if self._finished is not None:
+            spec, _folder = self._finished
+            self.set_mode("train_denoiser")
+            self.averages.load(spec.averages)
+
+    # ---- files ----------------------------------------------------------------------------------
+
+    def _choose_weights(self, show: Any) -> None:
+        path = self._window.dialogs.weights(self._window.settings.last_folder, "Weights of a 2D denoiser")
+        if path is not None:
+            show(str(path))
+
+    def export_selection(self) -> None:
+        """Ask where, and write the selected images as STAR and MRCS."""
+        loaded, window = self.averages.loaded, self._window
+        if loaded is None or not self.averages.count:
+            window.complain("Nothing is selected.")
+            return
+        suggestion = str(Path(window.settings.last_folder or ".") / "selected.star")
+        path = window.dialogs.save_as("Export the selected images", suggestion, "RELION STAR (*.star)")
+        if path is not None:
+            self.export_to(path.with_suffix(".star"))
+
+    def export_to(self, path: Path) -> None:
+        """Write the selected images to a STAR file and the stack beside it."""
+        from app import averages_files
+
+        loaded = self.averages.loaded
+        if loaded is None:
+            return
+        rows = self.averages.selected.nonzero()[0]
+        self._window.in_background(
+            partial(averages_files.export, loaded.averages, rows, path),
+            lambda _done: self._window.say(f"Wrote {len(rows):,} images to {path.name} and its stack."),
+        )
+
+
+def _kind_of(path: Path) -> str:
+    """What a file is, for a mode of class averages; ``volume unscaled`` for a map without voxel size."""
+    from engine.errors import InputError
+    from engine.io.class_averages import describe
+    from engine.io.formats import summarise
+
+    try:
+        summary = summarise(path)
+    except InputError as exc:
+        try:
+            describe(path)
+        except InputError:
+            raise exc from None
+        return "class_averages"
+    if summary.kind == "volume" and summary.needs_pixel_size:
+        return "volume unscaled"
+    return str(summary.kind)
+
+
+def _spec_of(folder: Path) -> Any:
+    from engine.jobs.run_dir import RunDir
+
+    return RunDir.open(folder).spec()
+
+
+def _weights_of(folder: Path) -> Path:
+    return folder / "results" / "denoiser.safetensors"

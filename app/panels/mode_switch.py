@@ -1,0 +1,67 @@
+"""What the window is to do: points, volumes, or a training. One button each."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import Signal
+from PySide6.QtWidgets import QAbstractButton, QButtonGroup, QHBoxLayout, QPushButton, QSizePolicy, QWidget
+
+MODES = {
+    "dps": (
+        "Points\nfrom projections",
+        "Points from projections (DPS)",
+        "An ensemble of point clouds from a few projections with known poses, and other evidence (Alt+1)",
+    ),
+    "sds": (
+        "Volumes\nfrom averages",
+        "Volumes from class averages (SDS)",
+        "A map, or one per class average, from 2D class averages without poses (Alt+2)",
+    ),
+    "train_denoiser": (
+        "Train a\n2D denoiser",
+        "Train a 2D denoiser",
+        "Learn what the class averages look like; volumes can then be made with it (Alt+3)",
+    ),
+}
+
+
+class ModeSwitch(QWidget):
+    """Three buttons, one of which is pressed."""
+
+    chosen = Signal(str)
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._buttons: dict[str, QPushButton] = {}
+        self._group = QButtonGroup(self)
+        layout = QHBoxLayout(self)
+        layout.setContentsMargins(10, 8, 4, 0)
+        layout.setSpacing(4)
+        for number, (mode, (text, name, tip)) in enumerate(MODES.items(), 1):
+            button = QPushButton(text)
+            button.setObjectName("mode")
+            button.setCheckable(True)
+            button.setToolTip(f"{name}.\n{tip}")
+            button.setAccessibleName(name)
+            button.setShortcut(f"Alt+{number}")
+            button.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+            self._buttons[mode] = button
+            self._group.addButton(button)
+            layout.addWidget(button, 1)
+        self._group.buttonClicked.connect(self._clicked)
+        self.show_mode("dps")
+
+    def show_mode(self, mode: str) -> None:
+        """Press a mode's button. Emits nothing."""
+        self._buttons[mode].setChecked(True)
+
+    def button(self, mode: str) -> QPushButton:
+        """A mode's button."""
+        return self._buttons[mode]
+
+    def set_enabled(self, on: bool) -> None:
+        """While a job runs the mode stays."""
+        for button in self._buttons.values():
+            button.setEnabled(on)
+
+    def _clicked(self, button: QAbstractButton) -> None:
+        self.chosen.emit(next(mode for mode, own in self._buttons.items() if own is button))
