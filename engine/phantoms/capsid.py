@@ -3,11 +3,12 @@
 The paper of score-based random tomography gives the idea only: a capsid with arms and one parameter
 from open to closed. The measures are ours, in units in which the map spans [-1, 1]³.
 
-The arms stand on the vertices of an icosahedron whose two-fold axes lie along x, y and z. At s = 0
-they point straight out; at s = 1 each is tilted by 75° towards one fixed neighbour. The neighbours are
-chosen so that the vertices around four of the three-fold axes chase each other in circles: all arms
-are then alike, none meets another, and the object has the symmetry T (all of I, and mirrors, at
-s = 0). For s > 0 it is chiral.
+The arms stand on the vertices of an icosahedron whose two-fold axes lie along x, y and
+z, two vertices in the plane of x and z near z (the setting I of :mod:`engine.numerics.symmetry`). At
+s = 0 they point straight out; at s = 1 each is tilted by 75° towards one fixed neighbour. The
+neighbours are chosen so that the vertices around four of the three-fold axes chase each other in
+circles: all arms are then alike, none meets another, and the object has the symmetry T (all of I, and
+mirrors, at s = 0). For s > 0 it is chiral.
 """
 
 from __future__ import annotations
@@ -58,10 +59,10 @@ def icosahedron() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Unit vertices (12, 3) xyz, and for each the neighbour (12, 3) that its arm is tilted towards.
 
     The twelve rotations of T (two signs changed, coordinates moved round) carry one directed edge,
-    from (0, 1, φ) to (1, φ, 0), to twelve: one from each vertex.
+    from (1, 0, φ) to (φ, 1, 0), to twelve: one from each vertex.
     """
     golden = (1 + np.sqrt(5)) / 2
-    edge = np.array([[0.0, 1.0, golden], [1.0, golden, 0.0]]) / np.hypot(1, golden)
+    edge = np.array([[1.0, 0.0, golden], [golden, 1.0, 0.0]]) / np.hypot(1, golden)
     signs = np.array([[1, 1, 1], [1, -1, -1], [-1, 1, -1], [-1, -1, 1]])
     ends = np.stack([np.roll(edge * sign, k, axis=1) for sign in signs for k in range(3)])
     return ends[:, 0], ends[:, 1]
