@@ -158,7 +158,7 @@ def _selected(images: Images, select: tuple[int, ...], notes: list[str], path: P
         raise InputError("All chosen images are empty.", "Choose others.", path)
     if empty.any():
         notes.append(f"{_named(rows[empty])} left out: empty.")
-    return rows[~empty]
+    return np.asarray(rows[~empty], np.int64)
 
 
 def _named(rows: NDArray[np.int64]) -> str:

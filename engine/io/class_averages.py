@@ -6,6 +6,7 @@ SPIDER images, stacks and folders of images, and npz archives of 2D points.
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -71,7 +72,7 @@ def read_class_averages(path: str | Path, *, pixel_size_A: float | None = None) 
     """
     path = Path(path)
     check_given(pixel_size_A, path)
-    found = _folder(path) if path.is_dir() else _file(path)
+    found = _folder(path) if os.path.isdir(path) else _file(path)
     if pixel_size_A is None:
         return found
     notes = tuple(n for n in found.notes if "pixel size" not in n)
@@ -237,7 +238,7 @@ def describe(path: str | Path) -> AveragesSummary:
         If it can't be read or is something else.
     """
     path = Path(path)
-    if path.is_dir():
+    if os.path.isdir(path):
         return _describe_folder(path)
     path = check_file(path)
     start = head(path, _HEAD)

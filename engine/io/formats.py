@@ -7,6 +7,7 @@ break ties: a stack of images and a map can be the same bytes.
 from __future__ import annotations
 
 import json
+import os
 import re
 import struct
 from dataclasses import dataclass
@@ -16,10 +17,12 @@ from typing import Any, Literal
 import numpy as np
 
 from engine.errors import InputError, SpecError
+from engine.io import class_averages, class_star, cryosparc, eman, spider
 from engine.io.ensemble import read_ensemble
 from engine.io.mrc import read_header, refuse_unusable_map
 from engine.io.mrc_header import HEADER_BYTES, MrcHeader, kind_of, looks_like_mrc
 from engine.io.pixel_size import PixelSizeError, check_given
+from engine.io.point_images import point_sets
 from engine.io.points import looks_like_points, npz_shapes, read_points
 from engine.io.star import looks_like_star, read_poses
 from engine.io.streams import check_file, head, is_gzipped, read_text, refuse_foreign
@@ -29,12 +32,26 @@ from engine.specs.job import TrainPriorSpec
 from engine.specs.sds import SdsSpec, TrainDenoiserSpec
 
 Kind = Literal[
-    "structure", "volume", "images", "poses", "points2d", "points3d", "clouds", "prior", "spec", "ensemble"
+    "structure",
+    "volume",
+    "images",
+    "class_averages",
+    "poses",
+    "points2d",
+    "points3d",
+    "clouds",
+    "prior",
+    "spec",
+    "ensemble",
 ]
 _SPEC_KIND = re.compile(
     r"(?:^|[{,])\s*[\"']?kind[\"']?\s*[=:]\s*[\"'](dps|train_prior|sds|train_denoiser)[\"']", re.MULTILINE
 )
 _MAX_SAFETENSORS_HEADER = 16 << 20
+_READABLE = (
+    "Verglas reads PDB, mmCIF, MRC, MAP, CCP4, MRCS, STAR, CSV, npz, class averages of cryoSPARC, EMAN2 and "
+    "SPIDER, and its own files."
+)
 
 
 @dataclass(frozen=True)
@@ -64,7 +81,7 @@ def summarise(path: str | Path, *, pixel_size_A: float | None = None) -> FileSum
 
     Parameters
     ----------
-    path : any file that Verglas reads.
+    path : any file that Verglas reads, or a folder of single images.
     pixel_size_A : replaces what the file says.
 
     Returns
@@ -78,20 +95,29 @@ def summarise(path: str | Path, *, pixel_size_A: float | None = None) -> FileSum
     InputError
         If the file can't be read, is damaged, or is nothing that Verglas reads.
     """
+    if os.path.isdir(path):  # False for impossible names, where Path.is_dir may raise
+        check_given(pixel_size_A, Path(path))
+        return _averages(Path(path), pixel_size_A)
     path = check_file(path)
     check_given(pixel_size_A, path)
     start = head(path, 4096)
+    if (
+        spider.looks_like_spider(start)
+        or start.startswith((cryosparc.NPY_MAGIC, eman.HDF_MAGIC))
+        or eman.is_list(start)
+    ):
+        return _averages(path, pixel_size_A)
     if looks_like_mrc(start[:HEADER_BYTES]):
         return _mrc(path, pixel_size_A)
     if start.startswith(b"PK\x03\x04"):
-        return _archive(path)
+        return _archive(path, pixel_size_A)
     if len(start) > 9 and start[8:9] == b"{" and struct.unpack("<Q", start[:8])[0] < _MAX_SAFETENSORS_HEADER:
         return _prior(path)
     refuse_foreign(start, path)
     if b"\x00" in start:
         raise InputError(
             "This is a binary file of a kind that Verglas doesn't know.",
-            "Verglas reads PDB, mmCIF, MRC, MAP, CCP4, MRCS, STAR, CSV, npz and its own files.",
+            _READABLE,
             path,
         )
     return _text(path, pixel_size_A)
@@ -146,6 +172,21 @@ def _mrc(path: Path, given_A: float | None) -> FileSummary:
     )
 
 
+def _averages(path: Path, given_A: float | None) -> FileSummary:
+    """Class averages of other programs, and tables that name images without poses."""
+    found = class_averages.describe(path)
+    size = given_A or found.pixel_size_A
+    count = "1 image" if found.count == 1 else f"{found.count:,} images"
+    if found.shape is not None:
+        count += f" of {found.shape[1]} × {found.shape[0]} pixels"
+    known = f"Pixel size {size:.4g} Å" if size else "Pixel size unknown"
+    if size and found.shape is not None:
+        known += f", box {size * found.shape[1]:.4g} Å"
+    return FileSummary(
+        path, "class_averages", found.title, (count, known, *found.lines), found.notes, not size
+    )
+
+
 def _check_length(path: Path, header: MrcHeader) -> None:
     """A plain file that is shorter than its header says is refused before anyone waits for it."""
     present = path.stat().st_size - HEADER_BYTES
@@ -157,7 +198,7 @@ def _check_length(path: Path, header: MrcHeader) -> None:
         )
 
 
-def _archive(path: Path) -> FileSummary:
+def _archive(path: Path, given_A: float | None) -> FileSummary:
     shapes = npz_shapes(path)
     if "points_A" in shapes and "format" in shapes:
         ensemble = read_ensemble(path)
@@ -169,6 +210,8 @@ def _archive(path: Path) -> FileSummary:
     if len(shape) == 3 and shape[2] == 3:
         title = "Point clouds for training or measuring"
         return FileSummary(path, "clouds", title, (f"{shape[0]:,} clouds of {shape[1]:,} points",))
+    if point_sets(path):
+        return _averages(path, given_A)
     return _points(path)
 
 
@@ -208,6 +251,8 @@ def _prior(path: Path) -> FileSummary:
 def _text(path: Path, pixel_size_A: float | None) -> FileSummary:
     text = read_text(path)
     if looks_like_star(text):
+        if class_star.names_images_without_poses(text):
+            return _averages(path, pixel_size_A)
         return _poses(path, pixel_size_A)
     if looks_like_structure(text):
         return _structure(path)
@@ -223,7 +268,7 @@ def _text(path: Path, pixel_size_A: float | None) -> FileSummary:
         )
     raise InputError(
         "This text is nothing that Verglas knows.",
-        "Verglas reads PDB, mmCIF, MRC, MAP, CCP4, MRCS, STAR, CSV, npz and its own files.",
+        _READABLE,
         path,
     )
 

@@ -83,7 +83,7 @@ def masked_radius(images: Images) -> float:
             continue
         differs = np.abs(image - image[0, 0]) > 1e-5 * spread
         found.append(float(distance[differs].max()))
-    return min(whole, max(found)) if found else whole
+    return float(min(whole, max(found))) if found else float(whole)
 
 
 def smoothed(images: Images, blur: float = _OUTLINE_BLUR) -> Images:

@@ -98,7 +98,8 @@ def _words(start: bytes) -> tuple[NDArray[np.float64], str] | None:
     if len(start) < _HEADER_BYTES:
         return None
     for order in "<>":
-        words = np.frombuffer(start, f"{order}f4", _HEADER_BYTES // 4).astype(np.float64)
+        with np.errstate(invalid="ignore"):  # anything may be tried as floats
+            words = np.frombuffer(start, f"{order}f4", _HEADER_BYTES // 4).astype(np.float64)
         key = words[[0, 1, 4, 11, 12, 21, 22, 23, 25]]
         if not np.isfinite(key).all() or (key != np.rint(key)).any() or np.abs(key).max() > 2**31:
             continue

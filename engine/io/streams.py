@@ -28,7 +28,6 @@ _CHUNK = 1 << 20
 _PICKLE_ADVICE = "Verglas never unpickles. Save the arrays as npz, or the poses as STAR."
 _TIFF_ADVICE = "Convert it to MRC, for example with tif2mrc of IMOD."
 _CRYOSPARC_ADVICE = "Convert it to STAR, for example with csparc2star.py of pyem."
-_EMAN_ADVICE = "Convert it to MRC, in EMAN2 with e2proc2d.py or e2proc3d.py."
 
 _SIGNATURES: tuple[tuple[bytes, str, str], ...] = (
     (b"BZh", "a bzip2 archive", "Unpack it first (bunzip2), or compress it with gzip."),
@@ -36,12 +35,10 @@ _SIGNATURES: tuple[tuple[bytes, str, str], ...] = (
     (b"\x28\xb5\x2f\xfd", "a zstd archive", "Unpack it first (unzstd), or compress it with gzip."),
     (b"7z\xbc\xaf\x27\x1c", "a 7-zip archive", "Unpack it first."),
     (b"PK\x03\x04", "a zip or npz archive", "Unpack it first, or open it as points or as an ensemble."),
-    (b"\x89HDF\r\n\x1a\n", "an HDF5 file (EMAN2 or Imaris)", _EMAN_ADVICE),
-    (b"\x95CSDAT", "a compressed cryoSPARC dataset", _CRYOSPARC_ADVICE),
     (
-        b"\x93NUMPY",
-        "a NumPy array or a cryoSPARC dataset",
-        "Save an array of points as npz. A .cs file: c" + _CRYOSPARC_ADVICE[1:],
+        b"\x95CSDAT",
+        "a compressed cryoSPARC dataset",
+        "Export the job from cryoSPARC, which writes plain datasets; or c" + _CRYOSPARC_ADVICE[1:],
     ),
     (b"\x80\x02", "a pickled Python object", _PICKLE_ADVICE),
     (b"\x80\x03", "a pickled Python object", _PICKLE_ADVICE),
@@ -56,6 +53,18 @@ _SIGNATURES: tuple[tuple[bytes, str, str], ...] = (
     (b"<html", "a web page", "The download gave a page instead of the data: fetch the file again."),
     (b"version https://git-lfs", "a Git LFS pointer", "Fetch the file itself with `git lfs pull`."),
 )
+
+_ONLY_CLASS_AVERAGES: tuple[tuple[bytes, str, str], ...] = (
+    (b"\x89HDF\r\n\x1a\n", "an HDF5 file", "Convert it to MRC, in EMAN2 with e2proc2d.py or e2proc3d.py."),
+    (
+        b"\x93NUMPY",
+        "a NumPy array or a cryoSPARC dataset",
+        "Save an array of points as npz. A .cs file: c" + _CRYOSPARC_ADVICE[1:],
+    ),
+    (b"#LSX", "a list of EMAN2", "Give the file of images that it names."),
+    (b"#LST", "a list of EMAN2", "Give the file of images that it names."),
+)
+"""Formats of class averages, which nothing else is read from."""
 
 
 def check_file(path: str | Path) -> Path:
@@ -206,13 +215,16 @@ def decode(content: bytes, path: Path) -> str:
 
 
 def refuse_foreign(start: bytes, path: Path) -> None:
-    """Raise InputError if the first bytes belong to a well-known format that Verglas doesn't read."""
+    """Raise InputError if the first bytes belong to a well-known format that isn't read here."""
     for signature, what, advice in _SIGNATURES:
         if start.startswith(signature):
             raise InputError(f"This is {what}, which Verglas doesn't read.", advice, path)
+    for signature, what, advice in _ONLY_CLASS_AVERAGES:
+        if start.startswith(signature):
+            raise InputError(f"This is {what}, which Verglas reads as class averages only.", advice, path)
     if _is_spider(start):
         raise InputError(
-            "This is a SPIDER image, which Verglas doesn't read.",
+            "This is a SPIDER image, which Verglas reads as class averages only.",
             "Convert it to MRC, for example with `cp to mrc` of SPIDER or e2proc2d.py of EMAN2.",
             path,
         )
