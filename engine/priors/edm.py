@@ -17,11 +17,11 @@ from torch import Tensor, nn
 
 
 class RawNetwork(Protocol):
-    """F: normalised input points and noise level to a unit-variance target."""
+    """F: normalised input (points or images) and noise level to a unit-variance target."""
 
     def __call__(
-        self, x: Float[Tensor, "n points 3"], sigma: Float[Tensor, " n"]
-    ) -> Float[Tensor, "n points 3"]:
+        self, x: Float[Tensor, " n *shape"], sigma: Float[Tensor, " n"]
+    ) -> Float[Tensor, " n *shape"]:
         """Unit-variance estimate."""
         ...
 
@@ -36,14 +36,19 @@ def scalings(sigma: Tensor, sigma_data: float) -> tuple[Tensor, Tensor, Tensor]:
     return sigma_data**2 / total, sigma * sigma_data / total.sqrt(), total.rsqrt()
 
 
+def per_item(sigma: Float[Tensor, " n"], x: Tensor) -> Tensor:
+    """Noise levels shaped so that they multiply the items of ``x``."""
+    return sigma.view(-1, *[1] * (x.ndim - 1))
+
+
 class EdmDenoiser(nn.Module):
     """A network behind EDM preconditioning: a prior.
 
     Parameters
     ----------
-    network : F; it receives the *unscaled* noisy points and sigma, and scales what it needs, so
-        that geometric features can be computed in true coordinates.
-    sigma_data : standard deviation per coordinate of the clean training clouds.
+    network : F; it receives the *unscaled* noisy input and sigma, and scales what it needs, so
+        that geometric features of points can be computed in true coordinates.
+    sigma_data : standard deviation per coordinate of clean clouds, or per pixel of clean images.
     """
 
     def __init__(self, network: nn.Module, sigma_data: float) -> None:
@@ -52,25 +57,25 @@ class EdmDenoiser(nn.Module):
         self.sigma_data = sigma_data
 
     def forward(
-        self, x: Float[Tensor, "n points 3"], sigma: Float[Tensor, " n"]
-    ) -> Float[Tensor, "n points 3"]:
-        """Posterior mean of the clean points, normalised coordinates."""
-        c_skip, c_out, _ = scalings(sigma.view(-1, 1, 1), self.sigma_data)
+        self, x: Float[Tensor, " n *shape"], sigma: Float[Tensor, " n"]
+    ) -> Float[Tensor, " n *shape"]:
+        """Posterior mean of the clean input, normalised."""
+        c_skip, c_out, _ = scalings(per_item(sigma, x), self.sigma_data)
         out: Tensor = c_skip * x + c_out * self.network(x, sigma)
         return out
 
     def loss(
         self,
-        clean: Float[Tensor, "n points 3"],
+        clean: Float[Tensor, " n *shape"],
         sigma: Float[Tensor, " n"],
-        noise: Float[Tensor, "n points 3"],
+        noise: Float[Tensor, " n *shape"],
     ) -> Float[Tensor, " n"]:
-        """Denoising error weighted by ``1 / c_out²``: mean squared error of F per cloud."""
-        s = sigma.view(-1, 1, 1)
+        """Denoising error weighted by ``1 / c_out²``: mean squared error of F per item."""
+        s = per_item(sigma, clean)
         x = clean + s * noise
         c_skip, c_out, _ = scalings(s, self.sigma_data)
         target = (clean - c_skip * x) / c_out
-        error: Tensor = (self.network(x, sigma) - target).square().mean(dim=(1, 2))
+        error: Tensor = (self.network(x, sigma) - target).square().flatten(1).mean(dim=1)
         return error
 
 

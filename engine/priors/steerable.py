@@ -24,7 +24,7 @@ from torch import Tensor
 
 from engine.errors import InputError
 
-SOFT_EDGE_PX = 3.0  # a mask's soft edge may reach so far beyond its radius
+SOFT_EDGE_PX = 2.0  # a mask's soft edge may reach so far beyond its radius
 RADIAL_STEP_PX = 0.5
 _SPLINE = 5  # of the splines
 FIT_ERROR = 0.01  # of a pixel that may be left, as a share of the spread about the mean
@@ -54,7 +54,8 @@ class Disc:
 
 def disc(box: int, mask_radius_px: float) -> Disc:
     """The disc that holds a mask and its soft edge, and that quarter turns leave as it is."""
-    radius = min(mask_radius_px + SOFT_EDGE_PX, (box - 1) // 2)
+    # pixel 0 of an even box has no opposite
+    radius = min(mask_radius_px + SOFT_EDGE_PX, (box + 1) // 2 - 1e-3)
     axis = np.arange(box) - box // 2
     y, x = np.meshgrid(axis, axis, indexing="ij")
     rows = np.flatnonzero(x * x + y * y <= radius * radius)
