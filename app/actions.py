@@ -11,7 +11,6 @@ from PySide6.QtGui import QAction, QActionGroup, QKeySequence
 from PySide6.QtWidgets import QMenu, QMessageBox
 
 from app.guide import Guide
-from app.viewers.scene import ALONG_Z
 
 if TYPE_CHECKING:
     from app.main_window import MainWindow
@@ -19,9 +18,10 @@ if TYPE_CHECKING:
 SHORTCUTS = (
     ("Ctrl+O", "Add files"), ("Ctrl+Shift+O", "Open a run"), ("Ctrl+L", "Load settings"),
     ("Ctrl+S", "Save settings"), ("Ctrl+R", "Run"), ("Esc", "Cancel the run"), ("Ctrl+E", "Export"),
-    ("Ctrl+Shift+S", "Save the picture"), ("[  and  ]", "Previous and next sample"),
-    ("C", "Colour by sample or by spread"), ("Home", "Show everything"), ("Z", "Look along z"),
-    ("Drag, wheel, Shift + drag", "Turn, zoom, move the clouds"), ("F1", "User guide"),
+    ("Ctrl+Shift+S", "Save the picture"), ("[  and  ]", "Previous and next sample or map"),
+    ("C", "Colour by sample, spread or motion"), ("Home", "Show everything"), ("Z", "Look along z"),
+    ("X", "Surface or slices"), (",  and  .", "Lower and raise the surface's level"),
+    ("Drag, wheel, Shift + drag", "Turn, zoom, move the picture"), ("F1", "User guide"),
 )  # fmt: skip
 
 
@@ -53,12 +53,15 @@ class Actions:
         self.run = self._add(run, "&Run", "Ctrl+R", window.start_run)
         self.cancel = self._add(run, "&Cancel", "Esc", window.cancel_run)
         view = bar.addMenu("&View")
-        points = window.viewer.points
-        self._add(view, "Show &everything", "Home", points.reset_view)
-        self._add(view, "Look along &z", "Z", lambda: points.look(ALONG_Z))
-        self._add(view, "&Next sample", "]", lambda: window.viewer.step_sample(1))
-        self._add(view, "&Previous sample", "[", lambda: window.viewer.step_sample(-1))
-        self._add(view, "&Colour by sample or spread", "C", window.viewer.toggle_colouring)
+        viewer = window.viewer
+        self._add(view, "Show &everything", "Home", viewer.reset_view)
+        self._add(view, "Look along &z", "Z", viewer.look_along_z)
+        self._add(view, "&Next sample or map", "]", lambda: viewer.step_sample(1))
+        self._add(view, "&Previous sample or map", "[", lambda: viewer.step_sample(-1))
+        self._add(view, "&Colour by sample, spread or motion", "C", viewer.toggle_colouring)
+        self._add(view, "Surface or s&lices", "X", viewer.volume.toggle_slices)
+        self._add(view, "&Raise the surface's level", ".", lambda: viewer.volume.level.step(2))
+        self._add(view, "Lo&wer the surface's level", ",", lambda: viewer.volume.level.step(-2))
         self._add_themes(view.addMenu("&Theme"))
         help_menu = bar.addMenu("&Help")
         self._add(help_menu, "&User guide", "F1", self._show_guide)

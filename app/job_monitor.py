@@ -1,38 +1,39 @@
 """One running job as the window sees it: events arrive on the worker's thread and leave as signals.
 
-The worker's thread only puts events into a queue and rings. Snapshots are read in the background, at
-most ten a second, and one that has been overtaken is dropped.
+The worker's thread only puts events into a queue and rings. Snapshots are read in the background
+(:mod:`app.snapshots`).
 """
 
 from __future__ import annotations
 
 import threading
-import time
 from collections import deque
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
-from PySide6.QtCore import QObject, QTimer, Signal, Slot
+from PySide6.QtCore import QObject, Signal, Slot
 
-from app.background import Background, Ticket, words
-from app.run_files import StoredRun, load_points, load_run
+from app.background import Background, words
+from app.run_files import StoredRun, has_results, load_run
+from app.snapshots import SnapshotReader
 from engine.events import (
     Cancelled,
     Completed,
     Energies,
     Event,
     Failed,
+    ImagesSnapshot,
+    MapSnapshot,
     Metric,
     Notice,
     Progress,
+    Result,
     Snapshot,
     Started,
 )
 from engine.specs.job import JobSpec
-
-SNAPSHOT_INTERVAL_S = 0.1
 
 
 class WorkerLike(Protocol):
@@ -63,9 +64,13 @@ class JobMonitor(QObject):
     """Starts, watches and cancels one job at a time."""
 
     began = Signal(object)
+    kind_known = Signal(str)
     started = Signal(str)
     progressed = Signal(object)
     moved = Signal(object, object)
+    map_moved = Signal(object, object)
+    pictured = Signal(object, object)
+    wrote = Signal(object)
     energies = Signal(object)
     metric = Signal(object)
     noticed = Signal(str, str)
@@ -86,12 +91,12 @@ class JobMonitor(QObject):
         self._stop = threading.Event()
         self._generation = 0
         self._arrived: deque[tuple[int, Event]] = deque()
-        self._latest: Snapshot | None = None
-        self._loading: Ticket | None = None
-        self._loaded_at = 0.0
-        self._timer = QTimer(self)
-        self._timer.setSingleShot(True)
-        self._timer.timeout.connect(self._load_latest)
+        self._readers: dict[type, SnapshotReader] = {
+            kind: SnapshotReader(background, signal.emit, self)
+            for kind, signal in (
+                (Snapshot, self.moved), (MapSnapshot, self.map_moved), (ImagesSnapshot, self.pictured)
+            )
+        }  # fmt: skip
         self._rung.connect(self._drain)
 
     def start(self, spec: JobSpec | None, folder: Path) -> None:
@@ -113,6 +118,8 @@ class JobMonitor(QObject):
         self._stop = threading.Event()
         self._forget_snapshots()
         self.began.emit(folder)
+        if spec is not None:
+            self.kind_known.emit(spec.kind)
         # Making the worker writes the run directory: not on the GUI thread.
         self._background.submit(
             partial(_start_worker, self._make_worker, spec, folder, on_event, self._stop),
@@ -172,19 +179,22 @@ class JobMonitor(QObject):
                 self._take(event)
 
     def _take(self, event: Event) -> None:
-        if isinstance(event, Snapshot):
-            self._latest = event
-            self._load_latest()
+        if isinstance(event, Snapshot | MapSnapshot | ImagesSnapshot):
+            if self.folder is not None:
+                self._readers[type(event)].offer(self.folder, event)
         elif isinstance(event, Energies):
             self.energies.emit(event)
         elif isinstance(event, Progress):
             self.progressed.emit(event)
         elif isinstance(event, Started):
+            self.kind_known.emit(event.kind)
             self.started.emit(event.device)
         elif isinstance(event, Notice):
             self.noticed.emit(event.level, event.message)
         elif isinstance(event, Metric):
             self.metric.emit(event)
+        elif isinstance(event, Result):
+            self.wrote.emit(event)
         elif isinstance(event, Completed):
             self._end("completed", f"Finished in {event.seconds:.0f} s.")
         elif isinstance(event, Cancelled):
@@ -198,7 +208,7 @@ class JobMonitor(QObject):
         self.running = self.cancelling = False
         self.ended.emit(outcome, message)
         folder = self.folder
-        if folder is not None and (folder / "results" / "ensemble.npz").exists():
+        if folder is not None and has_results(folder):
             self._forget_snapshots()
             generation = self._generation
             self._background.submit(
@@ -212,37 +222,9 @@ class JobMonitor(QObject):
     def _complain(self, error: Exception) -> None:
         self.noticed.emit("warning", words(error))
 
-    # ---- snapshots ------------------------------------------------------------------------------
-
-    @Slot()
-    def _load_latest(self) -> None:
-        if self._latest is None or self._loading is not None or self._timer.isActive() or self.folder is None:
-            return
-        wait = self._loaded_at + SNAPSHOT_INTERVAL_S - time.monotonic()
-        if wait > 0:
-            self._timer.start(max(1, int(wait * 1000)))
-            return
-        event, self._latest = self._latest, None
-        self._loaded_at = time.monotonic()
-        self._loading = self._background.submit(
-            partial(load_points, self.folder / event.path),
-            lambda points: self._snapshot_read(event, points),
-            lambda _error: self._snapshot_read(event, None),
-        )
-
-    def _snapshot_read(self, event: Snapshot, points: Any) -> None:
-        self._loading = None
-        # A file that can't be read has been overtaken and tidied away: the next one will come.
-        if points is not None:
-            self.moved.emit(event, points)
-        self._load_latest()
-
     def _forget_snapshots(self) -> None:
-        self._timer.stop()
-        self._latest = None
-        if self._loading is not None:
-            self._loading.drop()
-            self._loading = None
+        for reader in self._readers.values():
+            reader.forget()
 
 
 def _start_worker(

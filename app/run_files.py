@@ -10,14 +10,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from app.sds_files import SdsRun, load_sds
+from app.snapshots import LOADERS, AnySnapshot, read_npy
 from engine.errors import InputError, RunError
-from engine.events import Event
+from engine.events import Event, ImagesSnapshot, MapSnapshot, Snapshot
 from engine.io.ensemble import read_ensemble
 from engine.jobs.run_dir import RunDir
 from engine.specs.job import JobSpec
 from engine.types import Ensemble
 
-MAX_SNAPSHOT_BYTES = 2_000_000_000
+# What a run may have left that is worth opening, also when it was cut off.
+_RESULTS = ("ensemble.npz", "prepared.mrcs", "consensus.mrc", "denoiser.safetensors")
 
 
 @dataclass(frozen=True)
@@ -30,6 +33,7 @@ class StoredRun:
     spread : (points,) Å, or None.
     metrics : what the run measured; empty if nothing.
     running : whether a living process computes it.
+    sds : results of score distillation, as far as they are there; None for other runs.
     """
 
     folder: Path
@@ -39,25 +43,24 @@ class StoredRun:
     spread: NDArray[np.float32] | None = None
     metrics: dict[str, Any] = field(default_factory=dict)
     running: bool = False
+    sds: SdsRun | None = None
+
+    @property
+    def kind(self) -> str:
+        """``dps``, ``sds``, ``train_denoiser`` or ``train_prior``; an ensemble on its own is from DPS."""
+        return self.spec.kind if self.spec is not None else "sds" if self.sds is not None else "dps"
+
+    @property
+    def exportable(self) -> bool:
+        """Whether there is something for other programs."""
+        return self.ensemble is not None or (
+            self.sds is not None and (self.sds.consensus is not None or bool(self.sds.volumes))
+        )
 
 
-def load_points(path: Path) -> NDArray[np.float32]:
-    """A snapshot: (n, points, 3), Å, xyz.
-
-    Raises
-    ------
-    InputError
-        If the file is missing or isn't a snapshot.
-    """
-    try:
-        if path.stat().st_size > MAX_SNAPSHOT_BYTES:
-            raise InputError("The snapshot is too large to show.", "", path)
-        points = _read_npy(path)
-    except (OSError, ValueError, EOFError) as exc:
-        raise InputError(f"The snapshot can't be read ({exc}).", "", path) from exc
-    if points.ndim != 3 or points.shape[-1] != 3 or points.dtype.kind != "f":
-        raise InputError("This file holds no point clouds.", "", path)
-    return np.asarray(points, np.float32)
+def has_results(folder: Path) -> bool:
+    """Whether a run has left something to show."""
+    return any((folder / "results" / name).exists() for name in _RESULTS)
 
 
 def load_run(path: Path) -> StoredRun:
@@ -75,21 +78,29 @@ def load_run(path: Path) -> StoredRun:
         return StoredRun(path, ensemble=read_ensemble(path))
     run = RunDir.open(path)
     ensemble_file = run.results / "ensemble.npz"
+    spec = run.spec()
+    sds = load_sds(path) if spec.kind == "sds" else None
     return StoredRun(
         path,
-        run.spec(),
+        spec,
         run.events(),
         read_ensemble(ensemble_file) if ensemble_file.exists() else None,
         _load_spread(run.results / "spread.npy"),
-        _load_metrics(run.results / "metrics.json"),
+        _load_metrics(run.results / "metrics.json") if sds is None else sds.metrics,
         run.running,
+        sds,
     )
 
 
-def load_last_snapshot(path: Path) -> NDArray[np.float32] | None:
-    """The newest snapshot of an unfinished run, if there is one."""
-    files = sorted((path / "snapshots").glob("*.npy"))
-    return load_points(files[-1]) if files else None
+def load_last_snapshot(run: StoredRun) -> tuple[AnySnapshot, NDArray[np.float32]] | None:
+    """The newest picture of an unfinished run that is still there, with its event."""
+    for event in reversed(run.events):
+        if isinstance(event, Snapshot | MapSnapshot | ImagesSnapshot):
+            try:
+                return event, LOADERS[type(event)](run.folder / event.path)
+            except InputError:
+                continue  # tidied away, or cut off: an older one may be whole
+    return None
 
 
 def neighbour_spread(points_A: NDArray[np.float32], *, others: int = 8) -> NDArray[np.float32]:
@@ -121,16 +132,9 @@ def neighbour_spread(points_A: NDArray[np.float32], *, others: int = 8) -> NDArr
     return np.sqrt(total)
 
 
-def _read_npy(path: Path) -> NDArray[Any]:
-    """One array; not ``np.load``, which also takes archives and pickles apart."""
-    with open(path, "rb") as handle:
-        array: NDArray[Any] = np.lib.format.read_array(handle, allow_pickle=False)
-    return array
-
-
 def _load_spread(path: Path) -> NDArray[np.float32] | None:
     try:
-        spread = _read_npy(path)
+        spread = read_npy(path)
     except FileNotFoundError:
         return None
     except (OSError, ValueError, EOFError) as exc:

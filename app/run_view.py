@@ -20,6 +20,7 @@ from app.panels.plots import EnergyPlot
 from app.panels.results import NO_TRUTH, ResultsPanel
 from app.panels.viewer import ViewerPanel
 from app.run_files import StoredRun, load_last_snapshot, neighbour_spread
+from app.snapshots import AnySnapshot
 from engine.events import TERMINAL, Energies, Failed, Notice, Progress, Snapshot
 
 PLOT_INTERVAL_MS = 300
@@ -142,10 +143,14 @@ class RunView(QObject):
             return
         self._clear()
         self._tell_history(run)
-        if run.ensemble is None and snapshot is not None:
-            self._show_points(snapshot)
-            self._viewer.set_caption("Last picture before the run ended" if not run.running else "")
+        if snapshot is not None:
+            self._show_last(*snapshot)
         self.show_run(run)
+
+    def _show_last(self, event: AnySnapshot, array: NDArray[np.float32]) -> None:
+        if isinstance(event, Snapshot):
+            self._show_points(array)
+            self._viewer.set_caption("Last picture before the run ended")
 
     def _not_opened(self, error: Exception) -> None:
         self.progressed.emit(None, "")
@@ -269,7 +274,7 @@ def _load_all(path: Path) -> tuple[StoredRun, Any]:
     from app.run_files import load_run
 
     run = load_run(path)
-    return run, load_last_snapshot(run.folder) if run.ensemble is None else None
+    return run, None if run.exportable else load_last_snapshot(run)
 
 
 def _unfinished(run: StoredRun) -> str:

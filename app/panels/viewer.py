@@ -1,4 +1,4 @@
-"""The picture in the middle: welcome page or clouds, with the controls above them."""
+"""The picture in the middle: welcome page, clouds with their controls, or another page."""
 
 from __future__ import annotations
 
@@ -17,8 +17,12 @@ from PySide6.QtWidgets import (
 
 from app import style
 from app.number_fields import ChoiceBox
+from app.panels.images_page import ImagesPage
+from app.panels.page import Page
+from app.panels.volume_page import VolumePage
 from app.style import Theme
 from app.viewers.points import PointsView
+from app.viewers.scene import ALONG_Z
 
 OWN_PAGES = ("welcome", "points")  # under the controls of the point clouds
 WELCOME = "Drop your projections here"
@@ -80,6 +84,11 @@ class ViewerPanel(QWidget):
         self._pages: dict[str, QWidget] = {}
         self.add_page("welcome", self._welcome_page())
         self.add_page("points", self.points)
+        self.volume, self.images = VolumePage(), ImagesPage()
+        self.add_page("volume", self.volume)
+        self.add_page("images", self.images)
+        for page in (self.volume, self.images):
+            page.screenshot_wanted.connect(self.screenshot_wanted)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self._bar)
@@ -110,6 +119,9 @@ class ViewerPanel(QWidget):
     def set_theme(self, theme: Theme) -> None:
         """Use a theme's colours."""
         self.points.set_theme(theme)
+        for page in self._pages.values():
+            if isinstance(page, Page):
+                page.set_theme(theme)
         self.retint()
 
     def set_samples(self, count: int) -> None:
@@ -134,14 +146,35 @@ class ViewerPanel(QWidget):
         self._welcome.setText(title)
         self._steps.setText(text)
 
+    def reset_view(self) -> None:
+        """Show everything, from the first direction."""
+        page = self._obeying()
+        (page or self.points).reset_view()
+
+    def look_along_z(self) -> None:
+        """Look along z."""
+        page = self._obeying()
+        if page is None:
+            self.points.look(ALONG_Z)
+        else:
+            page.look_along_z()
+
     def step_sample(self, step: int) -> None:
-        """Go to the next or previous sample, through all."""
+        """Go to the next or previous sample, through all; or to the next map."""
+        page = self._obeying()
+        if page is not None:
+            page.step(step)
+            return
         count = self._sample.count()
         if count > 1:
             self._sample.setCurrentIndex((self._sample.currentIndex() + step) % count)
 
     def toggle_colouring(self) -> None:
-        """Between by sample and by spread."""
+        """Between by sample and by spread; or between plain and motion."""
+        page = self._obeying()
+        if page is not None:
+            page.toggle_colouring()
+            return
         self._colour.setCurrentIndex(1 - self._colour.currentIndex())
 
     @property
@@ -155,11 +188,20 @@ class ViewerPanel(QWidget):
 
     def screenshot(self) -> QImage:
         """What the middle shows, with its scale bar."""
-        return self.points.screenshot()
+        page = self._obeying()
+        return page.screenshot() if page is not None else self.points.screenshot()
 
     def release(self) -> None:
         """Give the canvases back."""
         self.points.release()
+        for page in self._pages.values():
+            if isinstance(page, Page):
+                page.release()
+
+    def _obeying(self) -> Page | None:
+        """The page on top, if it is one that obeys the keys."""
+        page = self._stack.currentWidget()
+        return page if isinstance(page, Page) else None
 
     def _colour_changed(self, _index: int) -> None:
         self.points.set_by_spread(self.by_spread)

@@ -9,9 +9,10 @@ from app.measures import as_text, fsc_of, measures_of, number, remarks_of, truth
 from app.panels.export import ExportDialog
 from app.panels.plots import EnergyPlot, FscPlot, SpreadPlot
 from app.panels.results import ResultsPanel
-from app.run_files import load_points, load_run
+from app.run_files import load_run
 from app.run_view import duration
 from app.settings import Settings
+from app.snapshots import load_points
 from engine.errors import VerglasError
 from engine.io.ensemble import write_ensemble
 from engine.types import Ensemble, Frame

@@ -1,0 +1,212 @@
+"""The middle of the window for maps: surface or slices, with what is shown, laid over and coloured."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from PySide6.QtCore import QSize, Qt, Signal
+from PySide6.QtGui import QImage
+from PySide6.QtWidgets import QHBoxLayout, QLabel, QSizePolicy, QStackedWidget, QToolButton, QVBoxLayout
+
+from app import style
+from app.number_fields import ChoiceBox
+from app.panels.level_bar import LevelBar
+from app.panels.page import Page
+from app.style import Theme
+from app.surfaces import EMPTY, Shown, Surface
+from app.viewers.scene import ALONG_Z
+from app.viewers.slices import SlicesView
+from app.viewers.volume import VolumeView
+
+NOTHING = ""
+MOTION = "motion"
+
+
+class VolumePage(Page):
+    """Controls above, picture in the middle, level of the surface below. Setters and signals only."""
+
+    map_chosen = Signal(str)
+    other_chosen = Signal(str)
+    colour_chosen = Signal(str)
+    slices_wanted = Signal(bool)
+    screenshot_wanted = Signal()
+
+    def __init__(self, parent: Page | None = None) -> None:
+        super().__init__(parent)
+        self.volume = VolumeView()
+        self.slices = SlicesView()
+        self.level = LevelBar()
+        self._map = _choice("Map shown", "Which map is shown ([ and ])")
+        self._map.activated.connect(lambda _i: self.map_chosen.emit(self._map.currentData()))
+        self._other = _choice("Map laid over", "Lay another map over, transparent, at the same volume")
+        self._other.activated.connect(lambda _i: self.other_chosen.emit(self._other.currentData()))
+        self._colour = _choice("Colouring", "What the colour of the surface means (C)")
+        self._colour.activated.connect(lambda _i: self.colour_chosen.emit(self._colour.currentData()))
+        self._kind = _choice("Surface or slices", "Surface in 3D, or three slices (X)")
+        self._kind.addItem("Surface", False)
+        self._kind.addItem("Slices", True)
+        self._kind.currentIndexChanged.connect(self._kind_changed)
+        self._caption = QLabel()
+        self._caption.setObjectName("muted")
+        # Its text changes with every step: it must not push the columns about.
+        self._caption.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+        self._reset = _button("Show everything, from the first direction (Home)")
+        self._reset.clicked.connect(self.reset_view)
+        self._shot = _button("Save a picture (Ctrl+Shift+S)")
+        self._shot.clicked.connect(self.screenshot_wanted)
+        first, second = QHBoxLayout(), QHBoxLayout()
+        first.setContentsMargins(4, 8, 4, 0)
+        second.setContentsMargins(4, 0, 4, 0)
+        for part, stretch in (
+            (self._kind, 0), (self._map, 2), (self._colour, 2), (self._reset, 0), (self._shot, 0)
+        ):  # fmt: skip
+            first.addWidget(part, stretch)
+        second.addWidget(self._other, 2)
+        second.addWidget(self._caption, 3)
+        self._stack = QStackedWidget()
+        self._stack.addWidget(self.volume)
+        self._stack.addWidget(self.slices)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addLayout(first)
+        layout.addLayout(second)
+        layout.addWidget(self._stack, 1)
+        layout.addWidget(self.level)
+        self.set_maps([])
+        self.set_others([])
+        self.set_colours(motion=False)
+        self._retint()
+
+    # ---- setters --------------------------------------------------------------------------------
+
+    def set_maps(self, entries: Sequence[tuple[str, str]]) -> None:
+        """Offer maps (key, name) to look at; what was chosen stays chosen if it is still there."""
+        _fill(self._map, entries)
+        self._map.setVisible(len(entries) > 0)
+
+    def select_map(self, key: str) -> None:
+        """Say which map is shown; nothing is emitted."""
+        self._map.setCurrentIndex(self._map.findData(key))
+
+    def set_others(self, entries: Sequence[tuple[str, str]]) -> None:
+        """Offer maps (key, name) to lay over."""
+        _fill(self._other, [(NOTHING, "Nothing laid over"), *((k, f"With: {n}") for k, n in entries)])
+        self._other.setVisible(len(entries) > 0)
+
+    def set_colours(self, *, motion: bool) -> None:
+        """Offer colouring by motion or not."""
+        extra = [(MOTION, "Colour: motion")] if motion else []
+        _fill(self._colour, [(NOTHING, "Colour: plain"), *extra])
+        self._colour.setVisible(motion)
+
+    def show_surface(self, shown: Shown) -> None:
+        """Show a map that has been worked out."""
+        self.volume.set_surfaces(shown.fine, shown.rough, radius_A=shown.density.half_A)
+        self.level.show_profile(shown.profile, shown.level)
+
+    def show_other(self, surface: Surface | None) -> None:
+        """Lay a surface over, or take it away."""
+        self.volume.set_other(surface or EMPTY)
+
+    def set_caption(self, text: str) -> None:
+        """A short line beside the controls."""
+        self._caption.setText(text)
+        self._caption.setToolTip(text)
+
+    def set_theme(self, theme: Theme) -> None:
+        """Use a theme's colours."""
+        for part in (self.volume, self.slices, self.level):
+            part.set_theme(theme)
+        self._retint()
+
+    def clear(self) -> None:
+        """Show nothing."""
+        self.set_maps([])
+        self.set_others([])
+        self.set_colours(motion=False)
+        self.volume.clear()
+        self.slices.clear()
+        self.level.show_profile(None, 0.0)
+        self.set_caption("")
+
+    # ---- what the keys do -----------------------------------------------------------------------
+
+    @property
+    def in_slices(self) -> bool:
+        """Whether slices are shown instead of the surface."""
+        return bool(self._kind.currentData())
+
+    def toggle_slices(self) -> None:
+        """Between surface and slices."""
+        self._kind.setCurrentIndex(1 - self._kind.currentIndex())
+
+    def reset_view(self) -> None:
+        """Show the whole box again."""
+        (self.slices if self.in_slices else self.volume).reset_view()
+
+    def look_along_z(self) -> None:
+        """Look along z."""
+        self.volume.look(ALONG_Z)
+
+    def step(self, step: int) -> None:
+        """Show the next or previous map of the list."""
+        count = self._map.count()
+        if count > 1:
+            self._map.setCurrentIndex((self._map.currentIndex() + step) % count)
+            self.map_chosen.emit(self._map.currentData())
+
+    def toggle_colouring(self) -> None:
+        """Between plain and motion."""
+        if self._colour.count() > 1:
+            self._colour.setCurrentIndex(1 - self._colour.currentIndex())
+            self.colour_chosen.emit(self._colour.currentData())
+
+    def screenshot(self) -> QImage:
+        """The picture with its scale bar."""
+        return self.slices.grab().toImage() if self.in_slices else self.volume.screenshot()
+
+    def release(self) -> None:
+        """Give the canvas back."""
+        self.volume.release()
+
+    # ---- inside ---------------------------------------------------------------------------------
+
+    def _kind_changed(self, _index: int) -> None:
+        self._stack.setCurrentIndex(int(self.in_slices))
+        self.level.setVisible(not self.in_slices)
+        self.slices_wanted.emit(self.in_slices)
+
+    def _retint(self) -> None:
+        self._reset.setIcon(style.icon("reset"))
+        self._shot.setIcon(style.icon("screenshot"))
+
+
+def _choice(name: str, tip: str) -> ChoiceBox:
+    box = ChoiceBox()
+    box.setAccessibleName(name)
+    box.setToolTip(tip)
+    box.setMinimumWidth(90)
+    box.setSizeAdjustPolicy(ChoiceBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+    box.setMinimumContentsLength(8)
+    return box
+
+
+def _fill(box: ChoiceBox, entries: Sequence[tuple[str, str]]) -> None:
+    chosen = box.currentData()
+    if [box.itemData(i) for i in range(box.count())] == [key for key, _ in entries]:
+        return
+    box.blockSignals(True)
+    box.clear()
+    for key, name in entries:
+        box.addItem(name, key)
+    box.setCurrentIndex(max(0, box.findData(chosen)) if entries else -1)
+    box.blockSignals(False)
+
+
+def _button(tip: str) -> QToolButton:
+    button = QToolButton()
+    button.setIconSize(QSize(20, 20))
+    button.setToolTip(tip)
+    button.setAccessibleName(tip)
+    button.setFocusPolicy(Qt.FocusPolicy.TabFocus)
+    return button
