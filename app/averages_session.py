@@ -104,6 +104,11 @@ class AveragesSession(QObject):
         self.read.emit()
         self.changed.emit()
 
+    def release(self) -> None:
+        """The window closes: a history that is destroyed would still tell of its change."""
+        self._generation += 1
+        self.undo.blockSignals(True)
+
     def _read(self) -> None:
         assert self.path is not None  # noqa: S101 - for the type checker
         generation = self._generation

@@ -20,7 +20,7 @@ class AveragesView(QObject):
         session.read.connect(self._show_images)
         session.changed.connect(self._show_card)
         session.selection_changed.connect(self._show_selection)
-        session.quality_changed.connect(lambda: gallery.set_quality(session.quality))
+        session.quality_changed.connect(self._show_quality)
         session.prepared_changed.connect(self._show_prepared)
         session.options_replaced.connect(self._show_options)
         session.undo.indexChanged.connect(lambda _i: self._show_history())
@@ -79,8 +79,9 @@ class AveragesView(QObject):
             lines = [f"{width} × {height} pixels. {size}"]
             if averages.counts is not None:
                 lines.append(f"{averages.counts.sum():,.0f} particles")
-            # What is asked for below need not be said above too.
-            notes = [n for n in averages.notes if session.pixel_size_A or "pixel size" not in n.lower()]
+            # What is asked for below, or has been answered, need not be said above too.
+            silent = session.asks_pixel_size or bool(session.options["pixel_size_A"])
+            notes = [n for n in averages.notes if not silent or "pixel size" not in n.lower()]
             title = f"{count:,} class average{'s' if count != 1 else ''}"
             panel.show_file(title, name, lines, notes, session.preparation_problem)
         state = "problem" if session.state == "problem" or session.preparation_problem else "ready"
@@ -89,8 +90,14 @@ class AveragesView(QObject):
             "incomplete" if asks else state, asks_pixel_size=asks, editable=session.loaded is not None
         )
 
+    def _show_quality(self) -> None:
+        self._gallery.set_quality(self._session.quality)
+        self._show_selection()
+
     def _show_selection(self) -> None:
-        self._gallery.set_selected(self._session.selected, self._session.selection_sentence())
+        session = self._session
+        marked = int((session.marked & session.selected).sum())
+        self._gallery.set_selected(session.selected, session.selection_sentence(), marked=marked)
 
     def _show_prepared(self) -> None:
         session, shown = self._session, self._session.shown

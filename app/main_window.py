@@ -337,6 +337,7 @@ class MainWindow(QMainWindow):
         self.settings.set_geometry("window", self.saveGeometry())
         self.settings.set_geometry("columns", self._columns.state())
         self.run_view.close()
+        self.modes.averages.release()
         self.monitor.leave()
         self.background.close()
         self.viewer.release()

@@ -35,7 +35,7 @@ WELCOME = "Drop your class averages here"
 STEPS = (
     "1.  Drop 2D class averages: an MRC stack, RELION STAR, cryoSPARC .cs, EMAN .hdf or SPIDER.\n"
     "2.  Leave out what is junk: click an image, or press Space.\n"
-    "3.  Press Run. No poses are needed."
+    "3.  Press Run, or Train. No poses are needed."
 )
 
 
@@ -98,9 +98,10 @@ class Gallery(QWidget):
         """The images as a run will see them."""
         self.model.set_prepared(prepared, used, mask_share)
 
-    def set_selected(self, selected: NDArray[np.bool_], sentence: str) -> None:
-        """Which images are used, and how much that is in words."""
+    def set_selected(self, selected: NDArray[np.bool_], sentence: str, *, marked: int = 0) -> None:
+        """Which images are used, how much that is in words, and how many of them are marked."""
         self.model.set_selected(selected)
+        self._leave_out.setVisible(marked > 0)
         self._count.setText(sentence)
 
     def set_quality(self, quality: Any) -> None:
@@ -113,7 +114,6 @@ class Gallery(QWidget):
         parts += [f"{twins} repeat{'s' if twins == 1 else ''} another"] if twins else []
         self._marks.setText(", ".join(parts))
         self._marks.setVisible(bool(parts))
-        self._leave_out.setVisible(bool(parts))
 
     def set_facts(self, text: str, problem: str) -> None:
         """What the preparation found (contrast, mask, box), or why it failed."""
@@ -218,7 +218,9 @@ class Gallery(QWidget):
         self._as_read.setChecked(True)
         group.buttonToggled.connect(self._view_toggled)
         bar = QHBoxLayout()
+        self._sort.setMaximumWidth(300)
         bar.addWidget(self._sort, 1)
+        bar.addStretch()
         bar.addWidget(self._select)
         bar.addSpacing(6)
         bar.addWidget(self._as_read)

@@ -19,10 +19,10 @@ CAPTION = Qt.ItemDataRole.UserRole + 4
 DETAIL = Qt.ItemDataRole.UserRole + 5
 MASK = Qt.ItemDataRole.UserRole + 6
 SORTS = {
-    "number": "Number",
-    "particles": "Particles, most first",
-    "resolution": "Resolution, best first",
-    "quality": "Quality, best first",
+    "number": "Sorted by number",
+    "particles": "Sorted by particles",
+    "resolution": "Sorted by resolution",
+    "quality": "Sorted by quality",
 }
 _NOTHING = QModelIndex()
 Index = QModelIndex | QPersistentModelIndex

@@ -3,7 +3,17 @@
 from __future__ import annotations
 
 from PySide6.QtCore import QModelIndex, QPersistentModelIndex, QPointF, QRect, QRectF, QSize, Qt, Signal
-from PySide6.QtGui import QColor, QFontMetrics, QKeyEvent, QMouseEvent, QPainter, QPen, QPixmap, QWheelEvent
+from PySide6.QtGui import (
+    QColor,
+    QFontMetrics,
+    QKeyEvent,
+    QMouseEvent,
+    QPainter,
+    QPen,
+    QPixmap,
+    QResizeEvent,
+    QWheelEvent,
+)
 from PySide6.QtWidgets import (
     QAbstractItemView,
     QListView,
@@ -20,6 +30,7 @@ SMALLEST, LARGEST, USUAL = 48, 256, 104
 GAP = 8
 KEPT = 2000  # scaled pictures
 LEFT_OUT = 0.3  # opacity
+MASK_COLOUR = "#ffb000"  # on grey values, in any theme
 
 
 class GalleryDelegate(QStyledItemDelegate):
@@ -61,7 +72,7 @@ class GalleryDelegate(QStyledItemDelegate):
             )
             painter.setOpacity(1.0 if used else LEFT_OUT)
             painter.drawPixmap(place.topLeft(), picture)
-            self._draw_mask(painter, place, float(index.data(MASK) or 0), theme)
+            self._draw_mask(painter, place, float(index.data(MASK) or 0))
             painter.setOpacity(1.0)
         pen = QPen(QColor(theme.accent if used else theme.border), 2 if used else 1)
         painter.setPen(pen)
@@ -103,10 +114,10 @@ class GalleryDelegate(QStyledItemDelegate):
         return found
 
     @staticmethod
-    def _draw_mask(painter: QPainter, place: QRectF, share: float, theme: style.Theme) -> None:
+    def _draw_mask(painter: QPainter, place: QRectF, share: float) -> None:
         if share <= 0:
             return
-        painter.setPen(QPen(QColor(theme.warning), 1.2))
+        painter.setPen(QPen(QColor(MASK_COLOUR), 1.5))
         width, height = place.width() * share, place.height() * share
         painter.drawEllipse(place.center(), width / 2, height / 2)
 
@@ -197,7 +208,12 @@ class GalleryView(QListView):
         self._place_grid()
 
     def _place_grid(self) -> None:
-        self.setGridSize(self.delegate.cell(self.fontMetrics(), self._lines))
+        cell = self.delegate.cell(self.fontMetrics(), self._lines)
+        # The columns share the width; its scroll bar may come at any time, so its place is kept free.
+        free = self.width() - 2 * self.frameWidth() - self.verticalScrollBar().sizeHint().width() - 2
+        cell.setWidth(max(cell.width(), free // max(1, free // cell.width())))
+        if cell != self.gridSize():
+            self.setGridSize(cell)
         self.verticalScrollBar().setSingleStep(max(20, self.gridSize().height() // 3))
 
     def forget_anchor(self) -> None:
@@ -205,6 +221,11 @@ class GalleryView(QListView):
         self._anchor = -1
 
     # ---- events ---------------------------------------------------------------------------------
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Share the new width among the columns."""
+        self._place_grid()
+        super().resizeEvent(event)
 
     def mousePressEvent(self, event: QMouseEvent) -> None:
         """Use or leave out what was clicked."""

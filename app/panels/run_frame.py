@@ -25,6 +25,7 @@ class RunFrame(QWidget):
     Parameters
     ----------
     title : the heading.
+    verb : what the button says.
     parent : Qt owner.
     """
 
@@ -33,7 +34,7 @@ class RunFrame(QWidget):
     folder_wanted = Signal()
     next_wanted = Signal()
 
-    def __init__(self, title: str, parent: QWidget | None = None) -> None:
+    def __init__(self, title: str, parent: QWidget | None = None, *, verb: str = "Run") -> None:
         super().__init__(parent)
         self._running = False
         title_label = QLabel(title)
@@ -54,7 +55,7 @@ class RunFrame(QWidget):
         self.next_button = QPushButton()
         self.next_button.clicked.connect(self.next_wanted)
         self.next_button.hide()
-        self.run_button = QPushButton("Run")
+        self.run_button = QPushButton(verb)
         self.run_button.setObjectName("primary")
         self.run_button.clicked.connect(self.run_wanted)
         self.cancel_button = QPushButton("Cancel")

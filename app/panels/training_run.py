@@ -23,7 +23,7 @@ class TrainingPanel(RunFrame):
     weights_wanted = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
-        super().__init__("Training", parent)
+        super().__init__("Training", parent, verb="Train")
         self.settings_form = ModelForm(TrainDenoiserSpec, include=SETTINGS, own_toggle=False, labels=LABELS)
         self.settings_form.changed.connect(self._enter_settings)
         self._start = FileRow("Weights to start from", clearable=True)
