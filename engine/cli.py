@@ -1,4 +1,4 @@
-"""The command line: ``verglas run | train | simulate | evaluate | export | doctor | demo | app``.
+"""The command line: ``verglas run | train | averages | simulate | evaluate | export | doctor | demo | app``.
 
 Importing this module imports neither torch nor the window: ``--help`` answers at once.
 """
@@ -16,7 +16,7 @@ from typing import Annotated
 
 import typer
 
-from engine.commands import doctoring, ensembles, running, simulating, training, windows
+from engine.commands import averaging, doctoring, ensembles, running, simulating, training, windows
 from engine.errors import Cancelled, VerglasError
 from engine.jobs.manifest import version
 
@@ -41,6 +41,7 @@ train_app = typer.Typer(
 app.command("run")(running.run)
 app.add_typer(train_app, name="train")
 train_app.command("prior")(training.train_prior)
+app.command("averages")(averaging.averages)
 app.command("simulate")(simulating.simulate)
 app.command("evaluate")(ensembles.evaluate)
 app.command("export")(ensembles.export)

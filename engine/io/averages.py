@@ -120,7 +120,7 @@ def prepare(averages: ClassAverages, spec: ClassAveragesInput) -> PreparedAverag
     radius = _mask_radius(found, limit, spec.mask_diameter_A, pixel, side, notes, path)
     images = images - _levels(images, found, radius, limit)[:, None, None]
     box = spec.box or min(DEFAULT_BOX, side - side % 2)
-    view = min(side, max(box, 2 * int(np.ceil(radius + MASK_EDGE_PX)) + 2))
+    view = min(side, max(box, 2 * int(np.ceil(radius + MASK_EDGE_PX / 2)) + 2))
     if view < side:
         images = cropped(images, view)
         notes.append(f"Surroundings were cut off: {side} to {view} pixels.")
