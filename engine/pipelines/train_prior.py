@@ -15,7 +15,8 @@ from engine.io.atomic import write_text
 from engine.io.clouds import read_clouds
 from engine.pipelines.context import RunContext
 from engine.priors.checkpoint import PriorCard, build, load_prior, save_prior, sha256
-from engine.priors.training import Trainer, denoising_errors, hold_out
+from engine.priors.training import Trainer, denoising_errors
+from engine.priors.training_state import hold_out
 from engine.specs.job import TrainPriorSpec
 
 VALIDATION_SIGMAS = (0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
@@ -107,7 +108,7 @@ class _Training:
             "clouds_sha256": sha256(self.spec.clouds),
             "training_clouds": len(self.clouds),
             "steps": self.trainer.steps,
-            "clouds_seen": self.trainer.clouds_seen,
+            "clouds_seen": self.trainer.seen,
             "hours": round(self.trainer.seconds / 3600, 3),
             "device": self.context.device_words,
             "batch": self.spec.batch,

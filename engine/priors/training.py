@@ -1,25 +1,18 @@
-"""Training of a prior, one step at a time: loss, schedule, weight average, exact state.
+"""Training of a prior of point clouds, one step at a time.
 
-The pipeline decides when to stop, what to write and what to say; this module owns what has to be
-carried from one step to the next, so that a resumed training takes the same steps.
+The pipeline decides when to stop, what to write and what to say; this module decides what is drawn.
 """
 
 from __future__ import annotations
 
-import copy
-import json
 from collections.abc import Iterable
-from pathlib import Path
 
 import torch
-from jaxtyping import Float, Int64
-from safetensors import safe_open
-from safetensors.torch import save_file
+from jaxtyping import Float
 from torch import Tensor
 
-from engine.errors import RunError
-from engine.io.atomic import atomic_path
 from engine.priors.edm import EdmDenoiser, lognormal_sigmas
+from engine.priors.training_state import TrainingState
 
 Clouds = Float[Tensor, "clouds points 3"]
 
@@ -41,8 +34,8 @@ def random_rotations(n: int, generator: torch.Generator) -> Float[Tensor, "n 3 3
     return torch.stack(rows, dim=1).view(n, 3, 3)
 
 
-class Trainer:
-    """Weights, their average, optimisers and random stream of one training.
+class Trainer(TrainingState):
+    """Training of a prior of point clouds.
 
     Parameters
     ----------
@@ -65,25 +58,21 @@ class Trainer:
         min_points: int,
         seed: int,
     ) -> None:
-        self.model = model
-        self.average = copy.deepcopy(model).requires_grad_(False)
-        self.warmup, self.ema_decay, self.noise, self.min_points = warmup, ema_decay, noise, min_points
-        self.generator = torch.Generator().manual_seed(seed)
-        self.steps, self.clouds_seen, self.seconds = 0, 0, 0.0
         # Muon (Jordan et al. 2024) orthogonalises the steps of hidden matrices; embeddings, heads and
         # vectors stay with AdamW.
         named = list(model.named_parameters())
         hidden = [p for k, p in named if p.ndim == 2 and ".blocks." in k]
         rest = [p for k, p in named if not (p.ndim == 2 and ".blocks." in k)]
-        self.optimisers: list[torch.optim.Optimizer] = [
+        optimisers: list[torch.optim.Optimizer] = [
             torch.optim.AdamW(rest, lr=learning_rate, betas=(0.9, 0.98), weight_decay=0.0)
         ]
         if hidden:
             muon = torch.optim.Muon(
                 hidden, lr=MUON_RATIO * learning_rate, weight_decay=0.0, adjust_lr_fn="match_rms_adamw"
             )
-            self.optimisers.append(muon)
-        self.peaks = [o.param_groups[0]["lr"] for o in self.optimisers]
+            optimisers.append(muon)
+        super().__init__(model, optimisers, warmup=warmup, ema_decay=ema_decay, seed=seed)
+        self.noise, self.min_points = noise, min_points
 
     def draw(self, clouds: Clouds, batch: int) -> tuple[Tensor, Tensor, Tensor]:
         """A batch of thinned, rotated clouds with noise levels and noise, on the CPU.
@@ -119,79 +108,8 @@ class Trainer:
         clouds : the training set, CPU.
         progress : share of the training that is over, in [0, 1]; the rate falls linearly to zero.
         """
-        self.model.train()
-        device = next(self.model.parameters()).device
-        clean, sigma, noise = (t.to(device) for t in self.draw(clouds, batch))
-        factor = min(1.0, (self.steps + 1) / max(1, self.warmup)) * max(0.01, 1.0 - progress)
-        for optimiser, peak in zip(self.optimisers, self.peaks, strict=True):
-            optimiser.param_groups[0]["lr"] = peak * factor
-            optimiser.zero_grad(set_to_none=True)
-        loss = self.model.loss(clean, sigma, noise).mean()
-        loss.backward()  # type: ignore[no-untyped-call]
-        torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
-        for optimiser in self.optimisers:
-            optimiser.step()
-        self.steps += 1
-        self.clouds_seen += batch
-        self._update_average()
-        return loss.item()
-
-    @torch.no_grad()
-    def _update_average(self) -> None:
-        decay = min(self.ema_decay, (1 + self.steps) / (10 + self.steps))
-        for mean, value in zip(self.average.parameters(), self.model.parameters(), strict=True):
-            mean.lerp_(value, 1 - decay)
-
-    # ---- exact state --------------------------------------------------------------------------
-
-    def save(self, path: Path) -> None:
-        """Write everything that the next step depends on, atomically, as safetensors."""
-        tensors: dict[str, Tensor] = {"generator": self.generator.get_state()}
-        tensors |= {f"model.{k}": v for k, v in self.model.state_dict().items()}
-        tensors |= {f"average.{k}": v for k, v in self.average.state_dict().items()}
-        for i, optimiser in enumerate(self.optimisers):
-            for row, state in optimiser.state_dict()["state"].items():
-                tensors |= {f"optimiser.{i}.{row}.{k}": torch.as_tensor(v) for k, v in state.items()}
-        facts = {"steps": self.steps, "clouds_seen": self.clouds_seen, "seconds": self.seconds}
-        with atomic_path(path) as temporary:
-            save_file(
-                {k: v.detach().cpu().clone().contiguous() for k, v in tensors.items()},
-                str(temporary),
-                metadata={"format": "verglas-training-1", "facts": json.dumps(facts)},
-            )
-
-    def load(self, path: Path) -> None:
-        """Inverse of :meth:`save`.
-
-        Raises
-        ------
-        RunError
-            If the file is damaged or belongs to another architecture.
-        """
-        advice = "Remove this checkpoint to start again from the last shipped or given weights."
-        try:
-            with safe_open(str(path), framework="pt") as handle:
-                facts = json.loads((handle.metadata() or {})["facts"])
-                tensors = {k: handle.get_tensor(k) for k in handle.keys()}  # noqa: SIM118
-            self.model.load_state_dict(_below(tensors, "model."))
-            self.average.load_state_dict(_below(tensors, "average."))
-            for i, optimiser in enumerate(self.optimisers):
-                described = optimiser.state_dict()
-                states: dict[int, dict[str, Tensor]] = {}
-                for key, value in _below(tensors, f"optimiser.{i}.").items():
-                    row, name = key.split(".", 1)
-                    states.setdefault(int(row), {})[name] = value
-                described["state"] = states
-                optimiser.load_state_dict(described)
-            self.generator.set_state(tensors["generator"])
-        except Exception as exc:
-            raise RunError(f"The training checkpoint can't be used ({exc}).", advice, path) from exc
-        self.steps, self.clouds_seen = int(facts["steps"]), int(facts["clouds_seen"])
-        self.seconds = float(facts["seconds"])
-
-
-def _below(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
+        clean, sigma, noise = (t.to(self.device) for t in self.draw(clouds, batch))
+        return self.descend(clean, sigma, noise, progress)
 
 
 @torch.no_grad()
@@ -225,9 +143,3 @@ def denoising_errors(
             total += float((estimate - clean).square().mean(dim=(1, 2)).sum())
         errors[float(level)] = (total / len(clouds)) ** 0.5 / level
     return errors
-
-
-def hold_out(count: int, held: int, seed: int) -> tuple[Int64[Tensor, " a"], Int64[Tensor, " b"]]:
-    """Row numbers of a training and a validation part."""
-    order = torch.randperm(count, generator=torch.Generator().manual_seed(seed))
-    return order[held:], order[:held]

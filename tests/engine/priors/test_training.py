@@ -12,7 +12,8 @@ from torch import Tensor
 from engine.errors import PriorError, RunError
 from engine.priors.checkpoint import PriorCard, build, load_prior, save_prior
 from engine.priors.edm import GaussianDenoiser
-from engine.priors.training import Trainer, denoising_errors, hold_out, random_rotations
+from engine.priors.training import Trainer, denoising_errors, random_rotations
+from engine.priors.training_state import hold_out
 
 CARD = PriorCard("kernel", {"width": 16, "layers": 2, "heads": 2, "latents": 4}, 0.36, 64)
 
@@ -61,7 +62,7 @@ def test_resumed_training_takes_the_same_steps(tmp_path: Path) -> None:
     first.save(tmp_path / "t.safetensors")
     second.load(tmp_path / "t.safetensors")
     assert second.steps == 4
-    assert second.clouds_seen == 16
+    assert second.seen == 16
     assert [second.step(clouds(), 4, i / 10) for i in range(4, 10)] == expected[4:]
     for a, b in zip(whole.average.parameters(), second.average.parameters(), strict=True):
         torch.testing.assert_close(a, b, rtol=0, atol=0)
