@@ -38,7 +38,7 @@ GRID = 4608
 """Rotations compared: every rotation is within about 10 degrees of one of them."""
 _COARSE, _MIDDLE, _FINE = 10.0, 20.0, 40.0
 """Highest angular orders 2π k r / n that are compared in each stage, r the object's radius."""
-_KEPT = (10, 4, 2)
+_KEPT = (16, 6, 3)
 """Candidates of each hand refined in each stage."""
 _APART = np.deg2rad(12.0)
 """Candidates of a hand closer than this are one."""

@@ -18,7 +18,10 @@ def asymmetric_points(size: int, seed: int, count: int = 30, reach: float = 0.3)
 
 
 def blob_map(points: NDArray[np.floating], size: int, width: float = 4.0) -> NDArray[np.float32]:
-    """Density (size, size, size) of points in voxels, as Gaussians of the given resolution in voxels."""
+    """Density (size, size, size) of points in voxels, as Gaussians of the given resolution in voxels.
+
+    Weights go 1, 2, 3, 1, 2, ...: copies of a set of points are alike if it holds a multiple of three.
+    """
     weights = 1.0 + np.arange(len(points)) % 3
     return splat_volume(
         np.asarray(points, np.float64),
