@@ -6,18 +6,16 @@ break ties: a stack of images and a map can be the same bytes.
 
 from __future__ import annotations
 
-import json
 import os
 import re
-import struct
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
 from engine.errors import InputError, SpecError
-from engine.io import class_averages, class_star, cryosparc, eman, spider
+from engine.io import class_averages, class_star, cryosparc, eman, spider, weights_header
 from engine.io.ensemble import read_ensemble
 from engine.io.mrc import read_header, refuse_unusable_map
 from engine.io.mrc_header import HEADER_BYTES, MrcHeader, kind_of, looks_like_mrc
@@ -41,13 +39,13 @@ Kind = Literal[
     "points3d",
     "clouds",
     "prior",
+    "image_denoiser",
     "spec",
     "ensemble",
 ]
 _SPEC_KIND = re.compile(
     r"(?:^|[{,])\s*[\"']?kind[\"']?\s*[=:]\s*[\"'](dps|train_prior|sds|train_denoiser)[\"']", re.MULTILINE
 )
-_MAX_SAFETENSORS_HEADER = 16 << 20
 _READABLE = (
     "Verglas reads PDB, mmCIF, MRC, MAP, CCP4, MRCS, STAR, CSV, npz, class averages of cryoSPARC, EMAN2 and "
     "SPIDER, and its own files."
@@ -111,7 +109,7 @@ def summarise(path: str | Path, *, pixel_size_A: float | None = None) -> FileSum
         return _mrc(path, pixel_size_A)
     if start.startswith(b"PK\x03\x04"):
         return _archive(path, pixel_size_A)
-    if len(start) > 9 and start[8:9] == b"{" and struct.unpack("<Q", start[:8])[0] < _MAX_SAFETENSORS_HEADER:
+    if weights_header.looks_like_safetensors(start):
         return _prior(path)
     refuse_foreign(start, path)
     if b"\x00" in start:
@@ -230,22 +228,15 @@ def _points(path: Path) -> FileSummary:
 
 def _prior(path: Path) -> FileSummary:
     """A safetensors file, from its JSON header alone."""
-    length = struct.unpack("<Q", head(path, 8))[0]
-    try:
-        header: dict[str, Any] = json.loads(head(path, 8 + length)[8:].decode("utf-8"))
-        metadata = header.pop("__metadata__", {})
-        parameters = sum(int(np.prod(t["shape"], dtype=np.float64)) for t in header.values())
-        end = max((t["data_offsets"][1] for t in header.values()), default=0)
-        card = json.loads(metadata.get("card", "{}"))
-        architecture, points = str(card.get("architecture", "")), card.get("points")
-    except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError) as exc:
-        raise InputError("The weights file is damaged.", "Copy or download it again.", path) from exc
-    if not isinstance(end, int) or path.stat().st_size < 8 + length + end:
-        raise InputError("The weights file ends early.", "Copy or download it again.", path)
-    lines = [f"{parameters:,} parameters"]
+    header = weights_header.read_header(path)
+    if header.form == weights_header.IMAGE_DENOISER_FORMAT:
+        lines = weights_header.image_denoiser_lines(header)
+        return FileSummary(path, "image_denoiser", "2D denoiser (trained weights)", lines)
+    facts = [f"{header.parameters:,} parameters"]
+    architecture = str(header.card.get("architecture", ""))
     if architecture:
-        lines.append(f"Architecture: {architecture}, trained on clouds of {points} points")
-    return FileSummary(path, "prior", "Prior (trained weights)", tuple(lines))
+        facts.append(f"Architecture: {architecture}, trained on clouds of {header.card.get('points')} points")
+    return FileSummary(path, "prior", "Prior (trained weights)", tuple(facts))
 
 
 def _text(path: Path, pixel_size_A: float | None) -> FileSummary:
