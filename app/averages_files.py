@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -91,8 +91,8 @@ def prepared(averages: ClassAverages, spec: ClassAveragesInput) -> PreparedForSh
     return PreparedForShow(found, thumbnails(found.stack.images, together=True))
 
 
-def export(averages: ClassAverages, rows: NDArray[np.intp], path: Path) -> None:
-    """Write the chosen images as STAR and MRCS.
+def export(averages: ClassAverages, rows: NDArray[np.intp], path: Path, pixel_size_A: float = 0.0) -> None:
+    """Write the chosen images as STAR and MRCS, with the pixel size that the user gave, if any.
 
     Raises
     ------
@@ -101,7 +101,9 @@ def export(averages: ClassAverages, rows: NDArray[np.intp], path: Path) -> None:
     """
     from engine.io.averages import export_selection
 
-    export_selection(averages, rows, path)
+    if pixel_size_A:
+        averages = replace(averages, pixel_size_A=pixel_size_A)
+    export_selection(averages, [int(row) for row in rows], path)
 
 
 def image_names(files: Sequence[str], indices: NDArray[np.integer]) -> tuple[str, ...]:

@@ -365,25 +365,16 @@ class Modes(QObject):
             return
         rows = self.averages.selected.nonzero()[0]
         self._window.in_background(
-            partial(averages_files.export, loaded.averages, rows, path),
+            partial(averages_files.export, loaded.averages, rows, path, self.averages.pixel_size_A),
             lambda _done: self._window.say(f"Wrote {len(rows):,} images to {path.name} and its stack."),
         )
 
 
 def _kind_of(path: Path) -> str:
     """What a file is, for a mode of class averages; ``volume unscaled`` for a map without voxel size."""
-    from engine.errors import InputError
-    from engine.io.class_averages import describe
     from engine.io.formats import summarise
 
-    try:
-        summary = summarise(path)
-    except InputError as exc:
-        try:
-            describe(path)
-        except InputError:
-            raise exc from None
-        return "class_averages"
+    summary = summarise(path)
     if summary.kind == "volume" and summary.needs_pixel_size:
         return "volume unscaled"
     return str(summary.kind)
