@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +25,7 @@ _ADVICE = "Give the class averages of a 2D classification (…_class_averages.cs
 _COPY_AGAIN = "Copy or export it again."
 
 
-def read_dataset(path: str | Path) -> NDArray[np.void]:
+def read_dataset(path: str | Path) -> NDArray[Any]:
     """Read the records.
 
     Parameters
@@ -55,7 +56,7 @@ def read_dataset(path: str | Path) -> NDArray[np.void]:
     return block.view(dtype)
 
 
-def _header(path: Path) -> tuple[tuple[int, ...], np.dtype[np.void], int]:
+def _header(path: Path) -> tuple[tuple[int, ...], np.dtype[Any], int]:
     start = head(path, _HEADER_BYTES)
     if not start.startswith(NPY_MAGIC):
         refuse_foreign(start, path)
@@ -129,13 +130,13 @@ def _text(value: bytes | str) -> str:
     return value.decode("utf-8", "replace") if isinstance(value, bytes) else value
 
 
-def _column(table: NDArray[np.void], name: str) -> NDArray[np.float64] | None:
+def _column(table: NDArray[Any], name: str) -> NDArray[np.float64] | None:
     if name not in (table.dtype.names or ()) or table[name].ndim != 1 or table[name].dtype.kind not in "fiu":
         return None
     return table[name].astype(np.float64)
 
 
-def _pixel_size(table: NDArray[np.void], notes: list[str], path: Path) -> float:
+def _pixel_size(table: NDArray[Any], notes: list[str], path: Path) -> float:
     sizes = _column(table, "blob/psize_A")
     low, high = PIXEL_SIZE_RANGE_A
     if sizes is None or not np.isfinite(sizes).all() or (sizes < low).any() or (sizes > high).any():

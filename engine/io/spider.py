@@ -68,6 +68,10 @@ def read_header(path: str | Path) -> SpiderHeader:
     path = check_file(path)
     start = head(path, _HEADER_BYTES)
     found = _words(start)
+    if len(start) < _HEADER_BYTES:
+        raise InputError(
+            f"The file is only {len(start)} bytes long; a SPIDER header alone takes 1024.", _COPY_AGAIN, path
+        )
     if found is None:
         refuse_foreign(start, path)
         raise InputError("This is not a SPIDER image.", "Check that it is the right file.", path)
@@ -77,7 +81,7 @@ def read_header(path: str | Path) -> SpiderHeader:
         raise InputError("The file holds a Fourier transform.", "Transform it back in SPIDER.", path)
     if kind != _IMAGE or abs(slices) > 1:
         raise InputError("The file holds a SPIDER volume, not images.", "Convert it to MRC.", path)
-    stack = words[23] > 0 and words[25] >= 1
+    stack = bool(words[23] > 0 and words[25] >= 1)
     count = int(words[25]) if stack else 1
     if not (0 < rows <= MAX_EDGE and 0 < columns <= MAX_EDGE) or count * rows * columns > MAX_VOXELS:
         raise InputError(

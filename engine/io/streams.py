@@ -61,8 +61,6 @@ _ONLY_CLASS_AVERAGES: tuple[tuple[bytes, str, str], ...] = (
         "a NumPy array or a cryoSPARC dataset",
         "Save an array of points as npz. A .cs file: c" + _CRYOSPARC_ADVICE[1:],
     ),
-    (b"#LSX", "a list of EMAN2", "Give the file of images that it names."),
-    (b"#LST", "a list of EMAN2", "Give the file of images that it names."),
 )
 """Formats of class averages, which nothing else is read from."""
 
