@@ -1,4 +1,4 @@
-"""``verglas evaluate`` and ``verglas export``: what to do with a finished ensemble."""
+"""``verglas evaluate`` and ``verglas export``: what to do with a finished run, of whatever kind."""
 
 from __future__ import annotations
 
@@ -11,12 +11,17 @@ import numpy as np
 import typer
 from numpy.typing import NDArray
 
+from engine.commands import volumes
 from engine.errors import RunError, SpecError
 from engine.io.ensemble import read_ensemble
 from engine.io.export import FORMATS, export_ensemble
+from engine.io.volumes import run_kind
 from engine.types import Ensemble
 
-_FORMATS_HELP = "; ".join(f"{name}: {description.rstrip('.')}" for name, (_, description) in FORMATS.items())
+_FORMATS_HELP = (
+    "; ".join(f"{name}: {description.rstrip('.')}" for name, (_, description) in FORMATS.items())
+    + f". Of a run of score distillation: {volumes.FORMATS_HELP}."
+)
 
 
 def _ensemble_file(folder: Path) -> Path:
@@ -42,27 +47,47 @@ def _spread(folder: Path, ensemble: Ensemble) -> NDArray[np.float64] | None:
     return values.astype(np.float64) if fits else None
 
 
+def _refuse_training(kind: str | None, folder: Path) -> None:
+    if kind in ("train_prior", "train_denoiser"):
+        raise RunError(
+            "This run trained a network: it holds no reconstruction.",
+            "How well it learned is in results/metrics.json; name its weights in a run description.",
+            folder,
+        )
+
+
 def evaluate(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of a finished run.")],
     truth: Annotated[
         Path | None,
         typer.Option(
-            metavar="FILE", help="Reference: a structure (PDB, mmCIF), a map (MRC) or points (npz)."
+            metavar="FILE",
+            help="Reference: a structure (PDB, mmCIF), a map (MRC) or points (npz). For score distillation a "
+            "map, or a folder with volume_0001.mrc ..., one for each class average.",
         ),
+    ] = None,
+    truth_voxel_size: Annotated[
+        float | None, typer.Option(help="For score distillation: voxel size of the reference, Å.")
     ] = None,
     seed: Annotated[int, typer.Option(help="Seed of the reduction of the reference to points.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON, for scripts.")] = False,
 ) -> int:
-    """Measure an ensemble, against a reference if you have one.
+    """Measure a result, against a reference if you have one.
 
     RMSDs are given after alignment, as papers do, and without: the poses were known, and aligning
     hides errors of place. Without a reference only the spread between the samples can be told.
+    Volumes of score distillation are compared by Fourier shell correlation after alignment.
 
     \b
     Examples:
       verglas evaluate result --truth 1aon.pdb
+      verglas evaluate volumes --truth emd_1234.mrc
       verglas evaluate result --truth 1aon.pdb --json > figures.json
     """  # noqa: D301 - \b is click's mark for "don't wrap"
+    kind = run_kind(folder) if folder.is_dir() else None
+    _refuse_training(kind, folder)
+    if kind == "sds":
+        return volumes.evaluate(folder, truth, truth_voxel_size, as_json=as_json)
     ensemble = read_ensemble(_ensemble_file(folder))
     # Here, not above: it imports torch.
     from engine.pipelines import evaluate as evaluation
@@ -85,8 +110,14 @@ def export(
     voxel_size: Annotated[
         float | None, typer.Option(help="For mrc: voxel size, Å. Empty: from the resolution.")
     ] = None,
+    which: Annotated[
+        str | None,
+        typer.Option(
+            metavar="WHICH", help="For score distillation: consensus, all, or class averages, e.g. 3,7-9."
+        ),
+    ] = None,
 ) -> int:
-    """Write an ensemble for other programs.
+    """Write a result for other programs.
 
     Structures hold one model per sample, with the spread across samples as B-factor; coordinates are
     in Å, in the frame of your evidence.
@@ -96,7 +127,15 @@ def export(
       verglas export result --format mmcif
       verglas export result --format mrc --resolution 15 --out mean.mrc
       verglas export result --format cxc        then open the .cxc file in ChimeraX
+      verglas export volumes --format mrc --which all
     """  # noqa: D301 - \b is click's mark for "don't wrap"
+    kind = run_kind(folder) if folder.is_dir() else None
+    _refuse_training(kind, folder)
+    if kind == "sds":
+        given = [n for n, v in (("--resolution", resolution), ("--voxel-size", voxel_size)) if v is not None]
+        return volumes.export(folder, format_name, out, which, unusable=given)
+    if which is not None:
+        raise SpecError("`--which` is for runs of score distillation.", "Leave it out.")
     if format_name not in FORMATS:
         raise SpecError(f"There is no format `{format_name}`.", f"Choose one of: {', '.join(FORMATS)}.")
     for name, value in (("--resolution", resolution), ("--voxel-size", voxel_size)):

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from engine.commands import summaries
 from engine.commands.display import RunDisplay, duration
 from engine.errors import InputError, RunError
 from engine.events import Cancelled, Completed, Failed
@@ -118,9 +119,14 @@ def _print_end(
         from engine.pipelines.evaluate import format_table
 
         lines += ["", format_table(metrics), ""]
+    elif metrics is not None and metrics.get("kind") == "sds":
+        lines += ["", *summaries.of_volumes(metrics), ""]
+    elif metrics is not None and metrics.get("kind") == "train_denoiser":
+        lines += ["", *summaries.of_denoiser(metrics), ""]
     lines += [f"{role}: {run.path / path}" for role, path in display.results.items()]
-    if isinstance(event, Completed) and (run.results / "ensemble.npz").exists():
-        lines.append(f"Next: verglas export {run.path} --format mmcif")
+    step = summaries.next_step(metrics, run.path) if isinstance(event, Completed) else None
+    if step is not None:
+        lines.append(step)
     if isinstance(event, Cancelled):
         lines.append("The same command goes on with it.")
     sys.stdout.write("\n".join(lines) + "\n")
