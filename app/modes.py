@@ -101,6 +101,7 @@ class Modes(QObject):
         sds.loaded.connect(self._show_sds)
         training.loaded.connect(self._show_training)
         self.averages.said.connect(window.say)
+        sds.said.connect(window.say)
         sds.changed.connect(self._show_truth)
         panel = self.sds_panel
         panel.preset_chosen.connect(sds.apply_preset)

@@ -98,7 +98,20 @@ class SdsSession(QObject):
         if card is None and not problem:
             problem = "These weights are no 2D denoiser. Choose a file that a denoiser training wrote."
         self.card, self.card_problem = card, problem
+        if card is not None:
+            self._fit_images(card)
         self.changed.emit()
+
+    def _fit_images(self, card: DenoiserCard) -> None:
+        """Prepare the images as the denoiser knows them, where the user has left it open."""
+        options = self.averages.options
+        wanted: dict[str, Any] = {} if options["box"] else {"box": card.box}
+        if options["mask_diameter_A"] is None:
+            wanted["mask_diameter_A"] = round(card.mask_diameter_A, 2)
+        if wanted and self.averages.loaded is not None and self._misfit(card):
+            self.averages.set_options(wanted)
+            self.averages.options_replaced.emit()
+            self.said.emit("Working box and mask were set to those that the denoiser knows.")
 
     def set_truth(self, path: Path | None) -> None:
         """The reference map to judge the result by, or none."""
@@ -143,9 +156,15 @@ class SdsSession(QObject):
             return "Choose the file of the trained denoiser, or train one on these averages first."
         if self.card_problem or self.card is None:
             return self.card_problem
-        shown = self.averages.shown
-        size = shown.prepared.stack.pixel_size_A if shown is not None else 0.0
-        return self.card.misfit(self.averages.box, size)
+        return self._misfit(self.card)
+
+    def _misfit(self, card: DenoiserCard) -> str:
+        if self.averages.shown is None:
+            return ""
+        prepared = self.averages.shown.prepared
+        return card.misfit(
+            prepared.stack.images.shape[-1], prepared.stack.pixel_size_A, prepared.mask_radius_px
+        )
 
     def spec(self) -> SdsSpec:
         """The run as a spec. Raises ValueError in words if something doesn't fit."""

@@ -12,6 +12,7 @@ from app.denoiser_card import read_card
 from app.sds_session import SdsSession
 from app.training_session import TrainingSession
 from engine.errors import InputError
+from engine.io.weights_header import IMAGE_DENOISER_FORMAT
 from engine.specs.codec import dump_toml, load_spec
 from engine.specs.presets import SDS_PRESETS
 from engine.specs.sds import SdsSpec, TrainDenoiserSpec
@@ -19,9 +20,11 @@ from tests.app import averages_phantom, phantom
 from tests.app.conftest import ImmediateBackground
 
 
-def write_weights(path: Path, **card: object) -> Path:
-    """Weights of nothing, with a card."""
-    save_file({"w": np.zeros(3, np.float32)}, str(path), metadata={"card": json.dumps(card)})
+def write_weights(path: Path, box: int = 0, pixel_size_A: float = 4.0, mask_A: float = 120.0) -> Path:
+    """Weights of nothing, with the card of a 2D denoiser; of something else without a box."""
+    card = {"box": box, "pixel_size_A": pixel_size_A, "mask_radius_px": mask_A / 2 / pixel_size_A}
+    metadata = {"format": IMAGE_DENOISER_FORMAT if box else "other", "card": json.dumps(card)}
+    save_file({"w": np.zeros(3, np.float32)}, str(path), metadata=metadata)
     return path
 
 
@@ -74,7 +77,9 @@ def test_settings_that_cannot_be_read_stop_the_run(sds: SdsSession) -> None:
 
 @pytest.mark.parametrize("name", SDS_PRESETS)
 def test_presets_keep_images_symmetry_and_reference(sds: SdsSession, tmp_path: Path, name: str) -> None:
-    weights = write_weights(tmp_path / "w.safetensors", box=SDS_PRESETS[name].box or 48, pixel_size_A=4.0)
+    weights = write_weights(
+        tmp_path / "w.safetensors", box=48, mask_A=sds.averages.shown.prepared.mask_radius_px * 8
+    )
     sds.averages.toggle(0)
     sds.set_settings({"symmetry": "C3", "seed": 5, "title": "mine"})
     sds.set_truth(phantom.write_map(tmp_path / "map.mrc"))
@@ -91,19 +96,28 @@ def test_presets_keep_images_symmetry_and_reference(sds: SdsSession, tmp_path: P
 
 
 def test_a_denoiser_must_know_such_images(sds: SdsSession, tmp_path: Path) -> None:
-    sds.use_weights(write_weights(tmp_path / "a.safetensors", box=32, pixel_size_A=4.0, architecture="small"))
-    assert "boxes of 32 px" in sds.missing()
+    sds.averages.set_options({"box": 48, "mask_diameter_A": 120.0})
+    sds.use_weights(write_weights(tmp_path / "a.safetensors", box=32))
+    assert "images of 32 px" in sds.missing()
     sds.use_weights(write_weights(tmp_path / "b.safetensors", box=48, pixel_size_A=5.0))
     assert "pixels of 5 Å" in sds.missing()
-    sds.use_weights(write_weights(tmp_path / "c.safetensors", box=48, pixel_size_A=4.0))
+    sds.use_weights(write_weights(tmp_path / "c.safetensors", box=48, mask_A=160.0))
+    assert "mask of 160 Å" in sds.missing()
+    sds.use_weights(write_weights(tmp_path / "d.safetensors", box=48))
     assert sds.missing() == ""
-    assert "the denoiser c.safetensors" in sds.sentence()
-    sds.use_weights(write_weights(tmp_path / "prior.safetensors", points=1024))
+    assert "the denoiser d.safetensors" in sds.sentence()
+    sds.use_weights(write_weights(tmp_path / "prior.safetensors"))
     assert "no 2D denoiser" in sds.missing()
     sds.use_weights(tmp_path / "missing.safetensors")
     assert sds.missing()
     sds.set_denoiser({"kind": "closed_form"})
     assert sds.missing() == ""
+
+
+def test_what_the_user_left_open_follows_the_denoiser(sds: SdsSession, tmp_path: Path) -> None:
+    sds.use_weights(write_weights(tmp_path / "w.safetensors", box=32, pixel_size_A=4.0, mask_A=100.0))
+    assert sds.missing() == ""
+    assert (sds.averages.box, sds.averages.options["mask_diameter_A"]) == (32, 100.0)
 
 
 @pytest.mark.parametrize("content", [b"", b"\x10\0\0\0\0\0\0\0{not json at all", bytes(200), b"\xff" * 64])
