@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import json
-import time
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from engine.errors import Cancelled, SamplingError, SpecError
-from engine.events import Metric, Progress
+from engine.errors import SpecError
+from engine.events import Metric
 from engine.io.atomic import write_text
 from engine.io.clouds import read_clouds
 from engine.pipelines.context import RunContext
+from engine.pipelines.training_loop import TrainingLoop
 from engine.priors.checkpoint import PriorCard, build, load_prior, save_prior, sha256
 from engine.priors.training import Trainer, denoising_errors
 from engine.priors.training_state import hold_out
@@ -21,8 +21,6 @@ from engine.specs.job import TrainPriorSpec
 
 VALIDATION_SIGMAS = (0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
 VALIDATION_CLOUDS = 40  # of the validation set, while training; all of them at the end
-REPORT_SECONDS = 5.0
-CHECKPOINT = "checkpoints/training.safetensors"
 
 
 def _sets(spec: TrainPriorSpec) -> tuple[Tensor, Tensor]:
@@ -62,37 +60,23 @@ def _trainer(
         min_points=spec.min_points,
         seed=spec.seed,
     )
-    checkpoint = context.folder / CHECKPOINT
-    if checkpoint.is_file():
-        trainer.load(checkpoint)
-        context.notice(f"Resumed after {trainer.steps} steps and {trainer.seconds / 3600:.2f} h.")
     return trainer, card
 
 
 class _Training:
-    """The loop's state that is not the trainer's: what was said and written, and when."""
+    """A training of point clouds, as the loop wants it."""
 
     def __init__(self, spec: TrainPriorSpec, context: RunContext) -> None:
         self.spec, self.context = spec, context
         self.clouds, self.validation = _sets(spec)
         sigma_data = round(float(self.clouds.float().std()), 4)
         self.trainer, self.card = _trainer(spec, context, sigma_data, self.clouds.shape[1])
-        self.losses: list[float] = []
-        self.reported = time.monotonic()
-        self.saved = time.monotonic()
 
-    def progress(self) -> float:
-        """Share of the training that is over, by time or steps, whichever is further."""
-        t = self.trainer
-        return min(1.0, max(t.seconds / (3600 * self.spec.hours), t.steps / self.spec.max_steps))
+    def step(self, progress: float) -> float:
+        return self.trainer.step(self.clouds, self.spec.batch, progress)
 
-    def report(self) -> None:
-        share, t = self.progress(), self.trainer
-        eta = t.seconds * (1 - share) / share if share > 0 else None
-        self.context.emit(Progress(stage="training", done=round(1000 * share), total=1000, eta_s=eta))
-        if self.losses:
-            self.context.emit(Metric("loss", t.steps, sum(self.losses) / len(self.losses)))
-        self.losses, self.reported = [], time.monotonic()
+    def pause(self) -> None:
+        """There are no pictures."""
 
     def validate(self, count: int) -> dict[float, float]:
         errors = denoising_errors(self.trainer.average, self.validation[:count], VALIDATION_SIGMAS)
@@ -100,9 +84,9 @@ class _Training:
             self.context.emit(Metric(f"validation RMSE/σ at σ={sigma:g}", self.trainer.steps, error))
         return errors
 
-    def save(self, count: int = VALIDATION_CLOUDS) -> None:
-        """Checkpoint, weights and metrics: a training that stops here keeps all of it."""
-        self.trainer.save(self.context.folder / CHECKPOINT)
+    def save(self, *, final: bool) -> None:
+        """Weights and metrics: a training that stops here keeps them."""
+        count = len(self.validation) if final else VALIDATION_CLOUDS
         trained = {
             "clouds": Path(self.spec.clouds).name,
             "clouds_sha256": sha256(self.spec.clouds),
@@ -123,24 +107,6 @@ class _Training:
         weights = self.context.folder / "results" / "prior.safetensors"
         save_prior(weights, self.trainer.average.state_dict(), card, half=True)
         write_text(self.context.folder / "results" / "metrics.json", json.dumps(trained, indent=1))
-        self.saved = time.monotonic()
-
-    def loop(self) -> None:
-        while self.progress() < 1.0:
-            self.context.check()
-            begun = time.monotonic()
-            loss = self.trainer.step(self.clouds, self.spec.batch, self.progress())
-            if not loss < 1e6:  # also NaN
-                raise SamplingError(
-                    f"The loss left the finite numbers at step {self.trainer.steps}.",
-                    "Lower the learning rate; the last checkpoint is kept.",
-                )
-            self.losses.append(loss)
-            self.trainer.seconds += time.monotonic() - begun
-            if time.monotonic() - self.reported > REPORT_SECONDS:
-                self.report()
-            if time.monotonic() - self.saved > 60 * self.spec.checkpoint_minutes:
-                self.save()
 
 
 def run(spec: TrainPriorSpec, context: RunContext) -> None:
@@ -156,12 +122,12 @@ def run(spec: TrainPriorSpec, context: RunContext) -> None:
         f"{parameters:,} parameters; {len(training.clouds)} training and {len(validation)} validation clouds "
         f"of {training.clouds.shape[1]} points; σ_data {training.card.sigma_data:g}."
     )
-    try:
-        training.loop()
-    except Cancelled:
-        training.save()
-        raise
-    training.report()
-    training.save(len(validation))
+    TrainingLoop(
+        training,
+        context,
+        seconds=3600 * spec.hours,
+        max_steps=spec.max_steps,
+        checkpoint_seconds=60 * spec.checkpoint_minutes,
+    ).run()
     context.result("prior", context.folder / "results" / "prior.safetensors")
     context.result("metrics", context.folder / "results" / "metrics.json")

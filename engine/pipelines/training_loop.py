@@ -1,0 +1,129 @@
+"""The loop of every training: until the time or the steps are used up, saying and keeping what has to be."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol, runtime_checkable
+
+from engine.errors import Cancelled, SamplingError
+from engine.events import Metric, Progress
+from engine.pipelines.context import RunContext
+from engine.priors.training_state import TrainingState
+
+REPORT_SECONDS = 5.0
+CHECKPOINT = Path("checkpoints") / "training.safetensors"
+
+
+@runtime_checkable
+class Training(Protocol):
+    """What a loop carries out."""
+
+    @property
+    def trainer(self) -> TrainingState:
+        """Weights and randomness."""
+        ...
+
+    def step(self, progress: float) -> float:
+        """One step; the loss. ``progress`` in [0, 1] is the share that is over."""
+        ...
+
+    def save(self, *, final: bool) -> None:
+        """Write weights and metrics; all that is measured at the end if ``final``."""
+        ...
+
+    def pause(self) -> None:
+        """Called between steps, for pictures."""
+        ...
+
+
+class TrainingLoop:
+    """Runs a training and counts its time.
+
+    Parameters
+    ----------
+    seconds, max_steps : the training ends with whichever comes first. Only steps count, not what is
+        measured or written between them.
+    checkpoint_seconds : time between checkpoints.
+    """
+
+    def __init__(
+        self,
+        training: Training,
+        context: RunContext,
+        *,
+        seconds: float,
+        max_steps: int,
+        checkpoint_seconds: float,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.training, self.context = training, context
+        self.seconds, self.max_steps, self.checkpoint_seconds = seconds, max_steps, checkpoint_seconds
+        self._clock = clock
+        self._losses: list[float] = []
+        self._reported = self._saved = clock()
+        checkpoint = context.folder / CHECKPOINT
+        trainer = training.trainer
+        if checkpoint.is_file():
+            trainer.load(checkpoint)
+            context.notice(f"Resumed after {trainer.steps} steps and {_words(trainer.seconds)}.")
+
+    def progress(self) -> float:
+        """Share of the training that is over, by time or steps, whichever is further."""
+        t = self.training.trainer
+        return min(1.0, max(t.seconds / self.seconds, t.steps / self.max_steps))
+
+    def run(self) -> None:
+        """Train to the end; a cancelled training keeps its checkpoint, weights and metrics.
+
+        Raises
+        ------
+        Cancelled
+            If the run was asked to stop.
+        SamplingError
+            If the loss left the finite numbers.
+        """
+        try:
+            self._steps()
+        except Cancelled:
+            self._save(final=False)
+            raise
+        self._report()
+        self._save(final=True)
+
+    def _steps(self) -> None:
+        trainer = self.training.trainer
+        while self.progress() < 1.0:
+            self.context.check()
+            begun = self._clock()
+            loss = self.training.step(self.progress())
+            if not loss < 1e6:  # also NaN
+                raise SamplingError(
+                    f"The loss left the finite numbers at step {trainer.steps}.",
+                    "Lower the learning rate; the last checkpoint is kept.",
+                )
+            self._losses.append(loss)
+            trainer.seconds += self._clock() - begun
+            self.training.pause()
+            if self._clock() - self._reported > REPORT_SECONDS:
+                self._report()
+            if self._clock() - self._saved > self.checkpoint_seconds:
+                self._save(final=False)
+
+    def _report(self) -> None:
+        share, t = self.progress(), self.training.trainer
+        eta = t.seconds * (1 - share) / share if share > 0 else None
+        self.context.emit(Progress(stage="training", done=round(1000 * share), total=1000, eta_s=eta))
+        if self._losses:
+            self.context.emit(Metric("loss", t.steps, sum(self._losses) / len(self._losses)))
+        self._losses, self._reported = [], self._clock()
+
+    def _save(self, *, final: bool) -> None:
+        self.training.trainer.save(self.context.folder / CHECKPOINT)
+        self.training.save(final=final)
+        self._saved = self._clock()
+
+
+def _words(seconds: float) -> str:
+    return f"{seconds / 3600:.2f} h" if seconds >= 3600 else f"{seconds / 60:.1f} min"
