@@ -281,14 +281,13 @@ def _figure(report: dict[str, Any], metrics: dict[str, Any] | None) -> Any:
     for kind, place in (("unmasked", "no mask"), ("masked", "soft sphere")):
         curve = report["consensus"][kind]
         add(f"consensus to {against}, {place}", curve, curve["correlation"], both)
-    band = None
+    bands = {}
     volumes = report.get("volumes")
     if volumes and volumes["images"]:
         part = volumes["unmasked"]
-        add(f"{len(volumes['images'])} volumes to their truths, median, no mask", part, part["median"], ())
-        band = tuple(
-            np.array(part[k], float) for k in ("frequency_per_A", "lower_quartile", "upper_quartile")
-        )
+        name = f"{len(volumes['images'])} volumes to their own true maps, median and quartiles, no mask"
+        add(name, part, part["median"], ())
+        bands[name] = (np.array(part["lower_quartile"], float), np.array(part["upper_quartile"], float))
     half = (metrics or {}).get("fsc_half")
     if isinstance(half, dict) and half.get("frequency_per_A"):
         add("half maps to each other (see the run)", half, half["correlation"], both[1:])
@@ -296,5 +295,5 @@ def _figure(report: dict[str, Any], metrics: dict[str, Any] | None) -> Any:
         curves,
         title=f"Fourier shell correlation with {report['truth']['name']}, after alignment",
         resolutions_A=resolutions,
-        quartiles=band if band is None else (band[0], band[1], band[2]),
+        quartiles=bands,
     )

@@ -103,7 +103,7 @@ def fsc_figure(
     *,
     title: str = "",
     resolutions_A: Mapping[str, Mapping[float, float | None]] | None = None,
-    quartiles: tuple[Array, Array, Array] | None = None,
+    quartiles: Mapping[str, tuple[Array, Array]] | None = None,
 ) -> Figure:
     """Fourier shell correlations against spatial frequency, with the 0.5 and 0.143 lines.
 
@@ -112,19 +112,18 @@ def fsc_figure(
     curves : legend text, which should say between what and with which mask, to (frequency, 1/Å;
         correlation).
     resolutions_A : for each curve threshold to resolution (Å), goes into the legend.
-    quartiles : frequency, lower and upper quartile of an ensemble of curves: drawn as a band.
+    quartiles : for curves that are medians, lower and upper quartile at their frequencies: a band.
     """
-    figure = Figure(figsize=(7.2, 4.8), layout="constrained")
+    figure = Figure(figsize=(7.2, 4.4 + 0.35 * len(curves)), layout="constrained")
     ax = figure.subplots()
-    if quartiles is not None:
-        ax.fill_between(*quartiles, color=_COLOURS[0], alpha=0.18, linewidth=0)
     for k, (name, (frequency, correlation)) in enumerate(curves.items()):
         found = (resolutions_A or {}).get(name, {})
         said = [f"{t:g} at {r:.1f} Å" for t, r in found.items() if r is not None]
-        ax.plot(
-            frequency, correlation, color=_COLOURS[k % len(_COLOURS)], linewidth=1.8,
-            label=name + (f"\n   {', '.join(said)}" if said else ""),
-        )  # fmt: skip
+        colour = _COLOURS[k % len(_COLOURS)]
+        text = name + (f": {', '.join(said)}" if said else "")
+        ax.plot(frequency, correlation, color=colour, linewidth=1.8, label=text)
+        if quartiles is not None and name in quartiles:
+            ax.fill_between(frequency, *quartiles[name], color=colour, alpha=0.18, linewidth=0)
     finest = max((float(np.max(f)) for f, _ in curves.values()), default=0.1)
     for threshold in THRESHOLDS:
         ax.axhline(threshold, color="0.55", linewidth=0.8, linestyle="--", zorder=0)
@@ -139,7 +138,7 @@ def fsc_figure(
     ticks = [t for t in ax.get_xticks() if 0 < t <= finest]
     top.set_xticks(ticks, [f"{1 / t:.3g}" for t in ticks])
     top.set_xlabel("resolution (Å)")
-    ax.legend(frameon=False, fontsize=9, loc="upper right" if lowest > -0.2 else "lower left")
+    figure.legend(frameon=False, fontsize=9, loc="outside lower center")
     return figure
 
 

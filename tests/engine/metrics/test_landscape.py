@@ -7,11 +7,21 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+from scipy.ndimage import affine_transform
 from scipy.stats import spearmanr
 
 from engine.errors import InputError
 from engine.metrics import landscape as module
-from engine.metrics.landscape import landscape, members_along, motion_order, path_volumes, soft_sphere
+from engine.metrics.landscape import (
+    Aligned,
+    align_all,
+    landscape,
+    members_along,
+    motion_order,
+    path_volumes,
+    soft_sphere,
+)
+from engine.numerics.rotations import random_rotations
 
 BOX = 20
 
@@ -124,6 +134,24 @@ def test_memory_is_bounded() -> None:
     # a sphere fills about half of the box, so 60 volumes held are 30 boxes; the rest is overhead
     assert peaks[1] < (8 + 4 + 16) * one
     assert peaks[0] > peaks[1]
+
+
+def test_volumes_in_frames_of_their_own_are_aligned_as_they_are_read() -> None:
+    rng = np.random.default_rng(4)
+    arms = np.linspace(-2.0, 2.0, 6)
+    body = sum(_blob(*place, width=1.5) for place in rng.uniform(-5, 5, (12, 2)))
+    body = body + np.rot90(body, axes=(0, 2))[:, ::-1] + 0.5 * np.roll(body, 4, axis=0)  # of one hand
+    still = [body + _blob(x, 6.0) for x in arms]
+    turned = []
+    for density in still:
+        matrix = random_rotations(1, rng)[0] * np.array([rng.choice([-1, 1]), 1, 1])
+        middle = len(density) // 2
+        turned.append(affine_transform(density, matrix, middle - matrix @ np.full(3, middle), order=3))
+    found = landscape(Aligned(turned, align_all(turned, still[2])), components=2)
+    expected = landscape(still, components=2)
+    assert abs(spearmanr(motion_order(found), arms).statistic) > 0.99
+    difference = np.abs(np.abs(found.coordinates) - np.abs(expected.coordinates)).max()
+    assert difference < 0.15 * np.abs(expected.coordinates).max()
 
 
 def test_low_pass_takes_noise_out_of_the_landscape() -> None:

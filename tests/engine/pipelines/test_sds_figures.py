@@ -54,14 +54,14 @@ def test_fsc_names_thresholds_units_and_resolutions(tmp_path: Path) -> None:
     figure = sds_figures.fsc_figure(
         {name: (frequency, curve)},
         resolutions_A={name: {0.5: 16.7, 0.143: None}},
-        quartiles=(frequency, curve - 0.1, curve + 0.1),
+        quartiles={name: (curve - 0.1, curve + 0.1)},
     )
     save(figure, tmp_path / "f.png")
     ax = figure.axes[0]
     texts = {t.get_text() for t in ax.texts}
     assert {"0.5", "0.143"} <= texts
     assert ax.get_xlabel() == "spatial frequency (1/Å)"
-    label = ax.get_legend().get_texts()[0].get_text()
+    label = figure.legends[0].get_texts()[0].get_text()
     assert label.startswith(name)
     assert "0.5 at 16.7 Å" in label
     assert "0.143" not in label
