@@ -78,10 +78,7 @@ def write_manifest(run: RunDir, spec: JobSpec, *, device: str, prior: Path | Non
     InputError
         If a file that the spec names is missing.
     """
-    inputs = {
-        key: {"path": value, "sha256": sha256(value), "bytes": Path(value).stat().st_size}
-        for key, value in input_files(spec).items()
-    }
+    inputs = {key: _input(Path(value)) for key, value in input_files(spec).items()}
     content: dict[str, Any] = {
         "manifest_version": MANIFEST_VERSION,
         "verglas": version(),
@@ -96,3 +93,11 @@ def write_manifest(run: RunDir, spec: JobSpec, *, device: str, prior: Path | Non
         "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
     }
     write_text(run.path / "manifest.json", json.dumps(content, indent=2) + "\n")
+
+
+def _input(path: Path) -> dict[str, Any]:
+    """A file, or a folder of images with the files in it."""
+    if not path.is_dir():
+        return {"path": str(path), "sha256": sha256(path), "bytes": path.stat().st_size}
+    files = sorted(p for p in path.iterdir() if p.is_file())
+    return {"path": str(path), "files": {p.name: sha256(p) for p in files}}

@@ -24,8 +24,14 @@ from engine.specs.job import JobSpec
 
 _FOLDERS = ("checkpoints", "snapshots", "results")
 # Settings that change how long or where, not what: a run may go on with other values of them.
-_FREE = {"dps": {"title", "device", "batch"}, "train_prior": {"title", "device", "checkpoint_minutes"}}
-_BUDGET = {"dps": set[str](), "train_prior": {"hours", "max_steps"}}
+_TRAINING_FREE = {"title", "device", "checkpoint_minutes"}
+_FREE = {
+    "dps": {"title", "device", "batch"},
+    "train_prior": _TRAINING_FREE,
+    "sds": {"title", "device"},
+    "train_denoiser": _TRAINING_FREE,
+}
+_BUDGET = {"train_prior": {"hours", "max_steps"}, "train_denoiser": {"minutes", "max_steps"}}
 _LETS_GO_WITHIN_S = 2.0
 
 
@@ -107,7 +113,7 @@ class RunDir:
         old = self.spec()
         new_values, old_values = spec.model_dump(), old.model_dump()
         changed = {k for k in new_values | old_values if new_values.get(k) != old_values.get(k)}
-        budget = _BUDGET[spec.kind] if spec.kind == old.kind else set()
+        budget = _BUDGET.get(spec.kind, set()) if spec.kind == old.kind else set()
         if not changed <= _FREE[spec.kind] | budget:
             raise RunError(
                 f"The folder holds another run (different: {', '.join(sorted(changed - _FREE[spec.kind]))}).",
@@ -118,7 +124,8 @@ class RunDir:
         if isinstance(self.outcome(), Completed) and not more:
             advice = "Choose another folder, or delete this one to compute it again."
             if budget:
-                advice = "Give it more time (`--hours`) to go on, or choose another folder."
+                unit = "hours" if "hours" in budget else "minutes"
+                advice = f"Give it more time (`--{unit}`) to go on, or choose another folder."
             raise RunError("The folder holds a finished run.", advice, self.path)
         self._set_events_aside()
 

@@ -16,6 +16,7 @@ from engine.jobs.event_log import EventWriter
 from engine.jobs.manifest import version, write_manifest
 from engine.jobs.run_dir import RunDir
 from engine.specs.job import DpsSpec, JobSpec, TrainPriorSpec
+from engine.specs.sds import SdsSpec, TrainDenoiserSpec
 
 POLL_S = 0.05  # a file system is asked for requests at most this often
 Terminal = Completed | Cancelled | Failed
@@ -111,6 +112,10 @@ class _Attempt:
             from engine.pipelines import dps
 
             dps.run(self._spec, context)
+        elif isinstance(self._spec, TrainDenoiserSpec):
+            from engine.pipelines import train_denoiser
+
+            train_denoiser.run(self._spec, context)
 
     def _seconds(self) -> float:
         return time.monotonic() - self._began
@@ -164,6 +169,8 @@ class _Attempt:
 
 
 def _prior_of(spec: JobSpec) -> Path | None:
+    if isinstance(spec, SdsSpec):
+        return Path(spec.denoiser.weights) if spec.denoiser.kind == "trained" else None
     if (
         not isinstance(spec, DpsSpec)
         or spec.prior.kind != "network"
