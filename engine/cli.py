@@ -41,6 +41,7 @@ train_app = typer.Typer(
 app.command("run")(running.run)
 app.add_typer(train_app, name="train")
 train_app.command("prior")(training.train_prior)
+train_app.command("denoiser")(training.train_denoiser)
 app.command("averages")(averaging.averages)
 app.command("simulate")(simulating.simulate)
 app.command("evaluate")(ensembles.evaluate)
