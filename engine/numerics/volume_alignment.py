@@ -69,6 +69,23 @@ class VolumeAlignment:
         """The same for maps whose voxels are ``factor`` times smaller (boxes as much larger)."""
         return replace(self, shift_px=self.shift_px * factor)
 
+    def inverse(self) -> VolumeAlignment:
+        """The motion that brings the target onto the mobile map."""
+        back = self.matrix().T  # the mirror is done first again: R m = (m R)^T
+        flip = np.array([1, 1, -1 if self.mirrored else 1])
+        return replace(self, rotation=np.asarray(back * flip), shift_px=np.asarray(-(back @ self.shift_px)))
+
+    def after(self, first: VolumeAlignment) -> VolumeAlignment:
+        """The motion that does ``first``, then this; its score is the lower of the two."""
+        both = self.matrix() @ first.matrix()
+        mirrored = self.mirrored != first.mirrored
+        return VolumeAlignment(
+            np.asarray(both * np.array([1, 1, -1 if mirrored else 1])),
+            np.asarray(self.matrix() @ first.shift_px + self.shift_px),
+            mirrored,
+            min(self.score, first.score),
+        )
+
     def matrix(self) -> Array:
         """(3, 3) rotation and mirror together: x comes to ``matrix() @ x + shift_px``."""
         return np.asarray(self.rotation * np.array([1, 1, -1 if self.mirrored else 1]))

@@ -91,6 +91,25 @@ def test_blurred_and_noisy_maps_without_a_mean():
     assert correlation(apply_alignment(truth, found), other) > 0.97
 
 
+@pytest.mark.parametrize("mirrored", [False, True])
+def test_there_and_back(mirrored: bool):
+    rng = np.random.default_rng(3)
+    first, second = (
+        VolumeAlignment(random_rotations(1, rng)[0], rng.normal(size=3), m, 1.0) for m in (mirrored, True)
+    )
+    x = rng.normal(size=(5, 3))
+
+    def move(a: VolumeAlignment, points: np.ndarray) -> np.ndarray:
+        return points @ a.matrix().T + a.shift_px
+
+    np.testing.assert_allclose(move(first.inverse(), move(first, x)), x, atol=1e-12)
+    np.testing.assert_allclose(move(second.after(first), x), move(second, move(first, x)), atol=1e-12)
+    for made in (first.inverse(), second.after(first)):
+        assert np.linalg.det(made.rotation) == pytest.approx(1.0)
+    assert first.inverse().mirrored == mirrored
+    assert second.after(first).mirrored != mirrored
+
+
 def test_without_mirror_the_hand_is_kept():
     n = 32
     points = asymmetric_points(n, 6)
