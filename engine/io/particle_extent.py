@@ -20,7 +20,10 @@ Masks = NDArray[np.bool_]
 _OUTLINE_BLUR, _CENTRE_BLUR = 0.02, 0.05
 """σ of the low-pass, as a share of the box: the outline needs detail, the centre of mass steadiness."""
 
-_SHARE_OF_PEAK = 0.2
+_OUTLINE_SHARE, _CENTRE_SHARE = 0.12, 0.2
+"""Least height above the background, as a share of the peak: weak parts belong to the outline, but the
+centre of mass is steadier without what flickers in and out."""
+
 _NOISE_SIGMAS = 3.0
 _SMALLEST_PART = 0.05
 """Separate parts smaller than this share of the largest are specks."""
@@ -92,7 +95,7 @@ def smoothed(images: Images, blur: float = _OUTLINE_BLUR) -> Images:
     return np.asarray(gaussian_filter(images, (0.0, sigma, sigma), mode="nearest"), np.float32)
 
 
-def extent(smooth: Images, inside: Masks, ring: Masks) -> Extent:
+def extent(smooth: Images, inside: Masks, ring: Masks, share: float) -> Extent:
     """Find the particle in one low-passed image, density positive.
 
     Parameters
@@ -100,11 +103,12 @@ def extent(smooth: Images, inside: Masks, ring: Masks) -> Extent:
     smooth : (y, x), from :func:`smoothed`.
     inside : (y, x) where to look.
     ring : (y, x) where background is likely, to begin with.
+    share : of the peak, from which density counts as particle.
 
     Returns
     -------
     Extent
-        The threshold is three standard deviations of the background or a fifth of the peak, whatever
+        The threshold is three standard deviations of the background or the share of the peak, whatever
         is more; the background is then taken outside of what was found, and all is done again.
     """
     rows, columns = smooth.shape
@@ -118,7 +122,7 @@ def extent(smooth: Images, inside: Masks, ring: Masks) -> Extent:
         values = smooth[background] if background.sum() >= 20 else smooth[ring & inside]
         level = float(np.median(values))
         noise = 1.4826 * float(np.median(np.abs(values - level)))
-        threshold = level + max(_NOISE_SIGMAS * noise, _SHARE_OF_PEAK * (peak - level))
+        threshold = level + max(_NOISE_SIGMAS * noise, share * (peak - level))
         support = _large_parts(inside & (smooth > threshold))
         if not support.any():
             return Extent(support, np.zeros(2), 0.0)
@@ -156,6 +160,7 @@ def extents(images: Images, limit_px: float) -> list[Extent]:
     ring = inside & (distance > 0.85 * limit_px)
     found = []
     for fine, coarse in zip(smoothed(images), smoothed(images, _CENTRE_BLUR), strict=True):
-        outline, steady = extent(fine, inside, ring), extent(coarse, inside, ring)
+        outline = extent(fine, inside, ring, _OUTLINE_SHARE)
+        steady = extent(coarse, inside, ring, _CENTRE_SHARE)
         found.append(Extent(outline.support, steady.centre_px, outline.radius_px))
     return found

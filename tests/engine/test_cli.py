@@ -28,7 +28,7 @@ from engine.specs.job import DpsSpec
 
 Verglas = Callable[..., tuple[int, str, str]]
 COMMANDS = (
-    "run", "train", "train prior", "simulate", "evaluate", "export", "doctor", "demo", "app",
+    "run", "train", "train prior", "averages", "simulate", "evaluate", "export", "doctor", "demo", "app",
 )  # fmt: skip
 
 

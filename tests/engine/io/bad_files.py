@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from tests.engine.io.average_files import cs_bytes, spider_bytes
 from tests.engine.io.test_mrc import bumpy, mrc_bytes
 from tests.engine.io.test_star import ANGLES, OPTICS, table
 from tests.engine.io.test_structure import atom_line, residue_chain
@@ -25,6 +26,10 @@ CIF_LOOP = (
     "_atom_site.Cartn_y\n_atom_site.Cartn_z\n"
 )
 STAR = OPTICS + table("particles", (*ANGLES, "rlnOpticsGroup", "rlnImageName"), "1 2 3 1 1@s.mrcs")
+
+SPIDER = spider_bytes(bumpy((3, 8, 8)), stack=True)
+DATASET = cs_bytes(["J1/a.mrc"] * 2, [0, 1])
+CLASSES = table("", ("rlnReferenceImage", "rlnClassDistribution"), "1@c.mrcs 0.6", "2@c.mrcs 0.4")
 
 
 def hole(value: float) -> bytes:
@@ -205,6 +210,25 @@ BAD: dict[str, tuple[bytes, str, str]] = {
         "points",
         "",
     ),
+    # class averages
+    "SPIDER cut": (SPIDER[:-9], "averages", "ends early"),
+    "SPIDER volume": (spider_bytes(bumpy((1, 8, 8)), w5=3.0), "averages", "volume"),
+    "dataset cut": (DATASET[:-9], "averages", "ends early"),
+    "dataset without its stack": (DATASET, "averages", "a.mrc"),
+    "classes without their stack": (CLASSES.encode(), "averages", "c.mrcs"),
+    "classes in 3D": (
+        table("model_classes", ("rlnReferenceImage", "rlnClassDistribution"), "a.mrc 1", "b.mrc 0").encode(),
+        "averages",
+        "3D",
+    ),
+    "classes with a short row": (
+        table("", ("rlnReferenceImage", "rlnClassDistribution"), "1@c.mrcs 1", "2@c.mrcs").encode(),
+        "averages",
+        "Row 2",
+    ),
+    "2D points with NaN": (npz(a=np.zeros((9, 2)), b=np.full((9, 2), np.nan)), "averages", "not finite"),
+    "2D points of no size": (npz(a=np.zeros((9, 2)), b=np.ones((9, 2))), "averages", "can't be pixels"),
+    "a structure": (PDB.encode(), "averages", "no file of class averages"),
     # anything
     "empty file": (b"", "summary", "empty"),
     "blank file": (b"\n \n\t\n", "summary", "empty"),
@@ -231,6 +255,11 @@ GOOD: dict[str, tuple[bytes, str]] = {
     "stack": (mrc_bytes(bumpy((3, 8, 8)), ispg=0), "images"),
     "pdb": (PDB.encode(), "structure"),
     "star": (STAR.encode(), "poses"),
+    "spider": (SPIDER, "averages"),
+    "point sets": (
+        npz(**{str(i): 20 * np.random.default_rng(i).random((9, 2)) for i in range(3)}),
+        "averages",
+    ),
     "csv": (b"x,y,weight\n1.0,2.0,1\n3.0,4.0,1\n", "points"),
     "npz": (npz(points=np.random.default_rng(0).random((20, 3)), weights=np.ones(20)), "points"),
     "gzip": (gzip.compress(PDB.encode()), "structure"),

@@ -15,6 +15,7 @@ import pytest
 
 from engine.errors import InputError
 from engine.io import streams
+from engine.io.class_averages import read_class_averages
 from engine.io.formats import summarise
 from engine.io.mrc import read_images, read_volume
 from engine.io.points import read_points
@@ -29,6 +30,7 @@ READERS: dict[str, Reader] = {
     "images": read_images,
     "poses": read_poses,
     "points": read_points,
+    "averages": read_class_averages,
     "summary": summarise,
 }
 

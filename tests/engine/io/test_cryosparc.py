@@ -112,7 +112,7 @@ BAD = {
     ),
     "a thousand million records": (GOOD.replace(b"(3,), }        ", b"(999999999,), }"), "claims"),
     "header of gigabytes": (b"\x93NUMPY\x02\x00\xff\xff\xff\xff" + b" " * 100, "damaged"),
-    "not a dataset": (b"\x00" * 300, ""),
+    "not a dataset": (b"\x00" * 300, "This is"),
 }  # fmt: skip
 
 
