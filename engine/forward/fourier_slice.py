@@ -35,11 +35,11 @@ from engine.conventions import image_centre
 from engine.forward.slice_interpolation import (
     MARGIN,
     Taps,
-    columns,
     find_taps,
     gather,
     kernel_transform,
     kernel_width,
+    planes,
     scatter,
 )
 
@@ -109,6 +109,8 @@ class SliceProjector:
         profile = 1.0 / kernel_transform(places.astype(np.float64), self.points, self._beta)
         squared = np.add.outer(np.add.outer(places**2, places**2), places**2)
         correction = profile[:, None, None] * profile[:, None] * profile * (4 * squared < size**2)
+        # how much of a coefficient the grid receives in all, when it is inserted
+        self.kernel_mass = float(kernel_transform(np.zeros(1), self.points, self._beta)[0]) ** 3
         self._correction = torch.from_numpy(correction).to(self.device, dtype)
         ky = np.fft.fftfreq(size, 1.0 / size).astype(np.int64)
         kx = np.arange(size // 2 + 1)
@@ -179,14 +181,14 @@ class SliceProjector:
         return Views(taps, torch.polar(torch.ones_like(angle), angle), count)
 
     @torch.no_grad()
-    def transform(self, volume: Float[Tensor, "z y x"]) -> Complex[Tensor, "kz ky kx"]:
+    def transform(self, volume: Float[Tensor, "z y x"]) -> Complex[Tensor, "kx ky kz"]:
         """The map's Fourier transform on the padded grid, corrected for the interpolation to come.
 
         Returns
         -------
         Tensor
-            (N, N, columns); k_x from ``-MARGIN`` to ``N/2 + MARGIN``, k_y and k_z in FFT order. The centre
-            of the map is at N/2 in the padded box, so neighbours alternate in sign.
+            (planes, N, N) **xyz**; k_x from ``-MARGIN`` to ``N/2 + MARGIN``, k_y and k_z in FFT order. The
+            centre of the map is at N/2 in the padded box, so neighbours alternate in sign.
 
         Raises
         ------
@@ -202,39 +204,41 @@ class SliceProjector:
         # real rows: coefficients beyond either end of the half are conjugates of those inside
         low = half[:, :, 1 : MARGIN + 1].flip(2).conj()
         high = half[:, :, last - MARGIN : last].flip(2).conj()
-        planes = torch.fft.fft(functional.pad(torch.cat([low, half, high], 2), (0, 0, *pad)), dim=1)
-        return torch.fft.fft(functional.pad(planes, (0, 0, 0, 0, *pad)), dim=0)
+        rows = torch.cat([low, half, high], 2).transpose(1, 2)
+        sheets = torch.fft.fft(functional.pad(rows, pad), dim=2).permute(1, 2, 0)
+        transform: Tensor = torch.fft.fft(functional.pad(sheets, pad), dim=2)
+        return transform
 
     @torch.no_grad()
-    def transform_adjoint(self, transform: Complex[Tensor, "kz ky kx"]) -> Float[Tensor, "z y x"]:
+    def transform_adjoint(self, transform: Complex[Tensor, "kx ky kz"]) -> Float[Tensor, "z y x"]:
         """Exact adjoint of :meth:`transform` (not its inverse): back to voxels."""
         keep = slice(self._before, self._before + self.size)
-        planes = torch.fft.ifft(transform, dim=0, norm="forward")[keep]
-        rows = torch.fft.ifft(planes, dim=1, norm="forward")[:, keep]
+        sheets = torch.fft.ifft(transform, dim=2, norm="forward")[:, :, keep].permute(2, 0, 1)
+        rows = torch.fft.ifft(sheets, dim=2, norm="forward")[:, :, keep].transpose(1, 2)
         last = self.points // 2
         half = rows[:, :, MARGIN : MARGIN + last + 1].clone()
         half[:, :, 1 : MARGIN + 1] += rows[:, :, :MARGIN].flip(2).conj()
         half[:, :, last - MARGIN : last] += rows[:, :, -MARGIN:].flip(2).conj()
         # irfft counts all but the first and last columns twice, the adjoint wants each once
         half[:, :, [0, last]] *= 2.0
-        real = torch.fft.irfft(half, n=self.points, dim=2, norm="forward")[:, :, keep]
+        real: Tensor = torch.fft.irfft(half, n=self.points, dim=2, norm="forward")[:, :, keep]
         return real * (0.5 * self._correction)
 
     @torch.no_grad()
     def slices(
-        self, transform: Complex[Tensor, "kz ky kx"], views: Views
+        self, transform: Complex[Tensor, "kx ky kz"], views: Views
     ) -> Complex[Tensor, "views coefficients"]:
         """Central slices of a map's transform, about the object's origin (before any shift)."""
-        return gather(transform, views.taps).view(views.count, -1)
+        return gather(transform, views.taps).view(views.count, len(self._disc))
 
     @torch.no_grad()
     def insert(
         self, slices: Complex[Tensor, "views coefficients"], views: Views
-    ) -> Complex[Tensor, "kz ky kx"]:
+    ) -> Complex[Tensor, "kx ky kz"]:
         """Exact adjoint of :meth:`slices`: the padded grid on which all views are summed."""
         values = torch.view_as_real(slices.resolve_conj()).reshape(-1, 2).T.contiguous()
         values[1] *= views.taps.side
-        grid = values.new_zeros(2, self.points, self.points, columns(self.points))
+        grid = values.new_zeros(2, planes(self.points), self.points, self.points)
         scatter(values, views.taps, grid)
         return torch.complex(grid[0], grid[1])
 
@@ -243,12 +247,14 @@ class SliceProjector:
         self, slices: Complex[Tensor, "views coefficients"], views: Views
     ) -> Float[Tensor, "views y x"]:
         """Pixels of slices, each shifted to where its object appears."""
+        if not views.count:
+            return self._twice.new_zeros(0, self.size, self.size)
         half = slices.new_zeros(views.count, self.size * (self.size // 2 + 1))
         half[:, self._disc] = slices * views.ramp
-        shape = (self.size, self.size)
         # axis by axis: of column 0 the last transform takes the real part whatever the library does
-        planes = torch.fft.ifft(half.view(views.count, self.size, -1), dim=1)
-        return torch.fft.irfft(planes, n=shape[1], dim=2)
+        columns = torch.fft.ifft(half.view(views.count, self.size, self.size // 2 + 1), dim=1)
+        images: Tensor = torch.fft.irfft(columns, n=self.size, dim=2)
+        return images
 
     @torch.no_grad()
     def coefficients(
@@ -267,7 +273,9 @@ class SliceProjector:
             raise ValueError(
                 f"{tuple(images.shape)} images don't fit {views.count} views of {self.size} pixels"
             )
-        half = torch.fft.rfft2(images.detach().to(self.device, self.dtype)).view(views.count, -1)
+        if not views.count:
+            return views.ramp.new_zeros(0, len(self._disc))
+        half: Tensor = torch.fft.rfft2(images.detach().to(self.device, self.dtype)).flatten(1)
         return half[:, self._disc] * views.ramp.conj() * self._twice
 
     @property
@@ -340,7 +348,7 @@ def backproject(
 
 
 def padded_size(size: int, padding: float) -> int:
-    """The smallest even number from ``padding * size`` on that has no prime factor above 7."""
+    """The smallest even number from ``padding * size`` on that has no prime factor above 11."""
     points = 2 * math.ceil(size * padding / 2)
     while not _smooth(points):
         points += 2
@@ -349,7 +357,7 @@ def padded_size(size: int, padding: float) -> int:
 
 
 def _smooth(number: int) -> bool:
-    for prime in (2, 3, 5, 7):
+    for prime in (2, 3, 5, 7, 11):
         while number % prime == 0:
             number //= prime
     return number == 1

@@ -7,8 +7,9 @@ Magland & af Klinteberg 2019 (SIAM J. Sci. Comput. 41, C479), ``exp(beta (sqrt(1
 (gridding), so that on the average over p nothing is lost.
 
 The map is real: only ``k_x >= 0`` is kept, and a slice's coefficients at ``p_x < 0`` are read as the
-conjugates of those at -p. Next to the edges of the half-space the kernel needs columns beyond it;
-``MARGIN`` of them are kept on either side. The grid is flat in memory, (z, y, x) with x fastest.
+conjugates of those at -p. Next to the edges of the half-space the kernel needs planes beyond it;
+``MARGIN`` of them are kept on either side. The grid lies in memory as (k_x, k_y, k_z) with k_z fastest,
+the order in which transforms along x, y, then z leave it.
 """
 
 from __future__ import annotations
@@ -27,9 +28,9 @@ TAPS = 4
 """Grid points per axis that a coefficient is interpolated from."""
 
 MARGIN = TAPS // 2
-"""Columns kept beyond k_x = 0 and beyond k_x = N/2."""
+"""Planes kept beyond k_x = 0 and beyond k_x = N/2."""
 
-CHUNK = {"cpu": 2**12, "cuda": 2**18}
+CHUNK_CPU, CHUNK_GPU = 2**12, 2**18
 """Coefficients interpolated at once; on a CPU their neighbours should stay in the cache."""
 
 _QUADRATURE = 200
@@ -79,8 +80,8 @@ class Taps:
     points: int
 
 
-def columns(points: int) -> int:
-    """Columns k_x that the grid keeps: 0 to N/2 and the margins."""
+def planes(points: int) -> int:
+    """Planes k_x that the grid keeps: 0 to N/2 and the margins."""
     return points // 2 + 1 + 2 * MARGIN
 
 
@@ -107,7 +108,7 @@ def find_taps(positions: Float[Tensor, "coefficients 3"], points: int, beta: flo
     return Taps(whole, weights, side, points)
 
 
-def gather(grid: Complex[Tensor, "z y x"], taps: Taps) -> Complex[Tensor, " coefficients"]:
+def gather(grid: Complex[Tensor, "kx ky kz"], taps: Taps) -> Complex[Tensor, " coefficients"]:
     """The coefficients of the slices."""
     rows = torch.view_as_real(grid.contiguous()).view(-1, 2)
     found = rows.new_empty(len(taps.side), 2)
@@ -119,43 +120,37 @@ def gather(grid: Complex[Tensor, "z y x"], taps: Taps) -> Complex[Tensor, " coef
 
 
 def scatter(
-    values: Float[Tensor, "planes coefficients"], taps: Taps, onto: Float[Tensor, "planes z y x"]
+    values: Float[Tensor, "parts coefficients"], taps: Taps, onto: Float[Tensor, "parts kx ky kz"]
 ) -> None:
-    """Transpose of the interpolation, plane by plane, added to ``onto`` in place.
+    """Transpose of the interpolation, part by part, added to ``onto`` in place.
 
-    The planes are real numbers: for the transpose of :func:`gather` the real part, and the imaginary
-    part times ``taps.side``. Signs follow the weights; see :func:`scatter_counts` for weights.
+    The parts are real numbers: for the transpose of :func:`gather` the real part, and the imaginary
+    part times ``taps.side``. A grid point always has the same sign, so that the magnitude of a sum of
+    positive numbers is what an unsigned kernel would have made of them.
     """
     flat = onto.view(len(onto), -1)
     for some in _chunks(taps):
         index, weight = _neighbours(taps, some)
         index = index.view(-1)
-        for plane, value in zip(flat, values, strict=True):
-            plane.index_add_(0, index, (weight * value[some, None]).view(-1))
-
-
-def scatter_counts(
-    values: Float[Tensor, " coefficients"], taps: Taps, onto: Float[Tensor, "z y x"]
-) -> None:
-    """Add ``values`` spread by the kernel without its signs: how much was inserted where."""
-    unsigned = Taps(taps.first, taps.weights.abs(), taps.side, taps.points)
-    scatter(values[None], unsigned, onto[None])
+        for part, value in zip(flat, values, strict=True):
+            part.index_add_(0, index, (weight * value[some, None]).view(-1))
 
 
 def _chunks(taps: Taps) -> list[slice]:
-    step = CHUNK.get(taps.side.device.type, CHUNK["cuda"])
+    step = CHUNK_CPU if taps.side.device.type == "cpu" else CHUNK_GPU
     return [slice(start, start + step) for start in range(0, len(taps.side), step)]
 
 
 def _neighbours(taps: Taps, some: slice) -> tuple[Tensor, Tensor]:
     """Flat indices and weights, (coefficients, TAPS³) each."""
-    first, weights, points, width = taps.first[some], taps.weights[some], taps.points, columns(taps.points)
-    wide = points * points * width > torch.iinfo(torch.int32).max
+    first, weights, points = taps.first[some], taps.weights[some], taps.points
+    wide = points * points * planes(points) > torch.iinfo(torch.int32).max
     first = first.long() if wide else first
     step = torch.arange(TAPS, device=first.device, dtype=first.dtype)
     i = first[:, :, None] + step
-    z = torch.remainder(i[:, 2], points) * (points * width)
-    y = torch.remainder(i[:, 1], points) * width
-    index = (z[:, :, None] + y[:, None, :]).view(-1, TAPS**2, 1) + (i[:, 0] + MARGIN)[:, None, :]
-    weight = (weights[:, 2, :, None] * weights[:, 1, None, :]).view(-1, TAPS**2, 1) * weights[:, 0][:, None]
+    x = (i[:, 0] + MARGIN) * (points * points)
+    y = torch.remainder(i[:, 1], points) * points
+    z = torch.remainder(i[:, 2], points)
+    index = (x[:, :, None] + y[:, None, :]).view(-1, TAPS**2, 1) + z[:, None, :]
+    weight = (weights[:, 0, :, None] * weights[:, 1, None, :]).view(-1, TAPS**2, 1) * weights[:, 2][:, None]
     return index.view(-1, TAPS**3), weight.view(-1, TAPS**3)
