@@ -20,6 +20,7 @@ from scipy.sparse.csgraph import minimum_spanning_tree
 
 from engine.errors import InputError
 from engine.io.landscape_file import Landscape, along_polyline
+from engine.metrics.volumes import soft_sphere
 from engine.numerics.volume_alignment import VolumeAlignment, align, apply_alignment
 from engine.types import FloatArray
 
@@ -238,9 +239,9 @@ class _Masked:
     def __init__(self, volumes: Densities, mask: FloatArray | None, low_pass_voxels: float | None) -> None:
         self._volumes = volumes
         self.shape = np.asarray(volumes[0]).shape
-        if len(self.shape) != 3:
-            raise InputError(f"Volumes have three axes, not the shape {self.shape}.", "")
-        weights = soft_sphere(self.shape) if mask is None else np.asarray(mask, np.float32)
+        if len(self.shape) != 3 or len(set(self.shape)) != 1:
+            raise InputError(f"Volumes have to be cubes, not {self.shape}.", "Resample or pad them.")
+        weights = soft_sphere(self.shape[0]) if mask is None else np.asarray(mask, np.float32)
         if weights.shape != self.shape:
             raise InputError(
                 f"The mask has the shape {weights.shape}, the volumes {self.shape}.",
@@ -312,22 +313,6 @@ def _sign(axis: NDArray[np.float32]) -> float:
     # Motions to and fro have equal extremes of both signs: the first of those in the array decides.
     size = np.abs(axis)
     return 1.0 if axis[int(np.argmax(size >= 0.99 * size.max()))] > 0 else -1.0
-
-
-def soft_sphere(
-    shape: tuple[int, ...], radius_voxels: float | None = None, edge_voxels: float = 3.0
-) -> NDArray[np.float32]:
-    """Mask that is 1 inside a centred sphere and falls to 0 over ``edge_voxels`` as a cosine.
-
-    Parameters
-    ----------
-    shape : (nz, ny, nx); the centre is voxel n // 2.
-    radius_voxels : where the mask reaches 0; None: the nearest face of the box.
-    """
-    radius = (min(shape) - 1) // 2 if radius_voxels is None else radius_voxels
-    squared = sum(g**2 for g in np.ogrid[tuple(slice(-(n // 2), n - n // 2) for n in shape)])
-    inward = np.clip((radius - np.sqrt(squared)) / edge_voxels, 0.0, 1.0)
-    return np.asarray((1 - np.cos(np.pi * inward)) / 2, np.float32)
 
 
 def _low_pass(shape: tuple[int, ...], resolution_voxels: float) -> NDArray[np.float32]:

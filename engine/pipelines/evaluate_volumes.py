@@ -16,8 +16,7 @@ from engine.io.json_files import plain, write_json
 from engine.io.mrc import read_volume
 from engine.io.pixel_size import PixelSizeError
 from engine.io.volumes import AVERAGES, SdsResults, write_map
-from engine.metrics.landscape import soft_sphere
-from engine.numerics.fourier import fsc, resolution_at
+from engine.metrics.volumes import HAND_KNOWN, soft_sphere, volume_fsc
 from engine.numerics.regrid import on_grid
 from engine.numerics.volume_alignment import VolumeAlignment, align, apply_alignment
 from engine.pipelines.figures import save
@@ -27,9 +26,6 @@ from engine.types import FloatArray, Volume
 SCHEMA_VERSION = 1
 EVALUATION, FIGURE, REFERENCE = "evaluation.json", "evaluation.png", "reference.mrc"
 THRESHOLDS = {"resolution_0p5_A": 0.5, "resolution_0p143_A": 0.143}
-SAME_HAND = 1.2
-"""The wrong hand leaves at least so many times as much unexplained; else it isn't known to be wrong."""
-
 _TRUTHS = re.compile(r"volume_(\d{4,})\.mrc")
 
 
@@ -124,7 +120,7 @@ def _mask(results: SdsResults, size: int, voxel: float) -> tuple[NDArray[np.floa
     radius = results.averages().get("mask_radius_px") if results.has(AVERAGES) else None
     known = isinstance(radius, int | float) and 2 < radius <= size
     pixels = float(radius) if known and radius is not None else (size - 1) / 2
-    mask = soft_sphere((size,) * 3, min(pixels, size / 2) + 1.5, 3.0)
+    mask = soft_sphere(size, min(pixels, size / 2 - 1))
     return mask, f"inside a soft sphere of radius {pixels * voxel:.0f} Å"
 
 
@@ -177,20 +173,17 @@ def _compare(
     moved = apply_alignment(reference, alignment)
     other = alignment.score_other_hand
     return {
-        "unmasked": _curve(density, moved, voxel),
-        "masked": _curve(density * mask, moved * mask, voxel),
+        "unmasked": _curve(density, moved, voxel, None),
+        "masked": _curve(density, moved, voxel, mask),
         "correlation": alignment.score,
         "mirrored": alignment.mirrored,
-        "hand_known": bool(1 - other > SAME_HAND * (1 - alignment.score)),
+        "hand_known": bool(1 - other > HAND_KNOWN * (1 - alignment.score)),
     }, moved
 
 
-def _curve(a: FloatArray, b: FloatArray, voxel: float) -> dict[str, Any]:
-    frequency, correlation = fsc(a, b)
-    found: dict[str, Any] = {"frequency_per_A": frequency / voxel, "correlation": correlation}
-    for key, threshold in THRESHOLDS.items():
-        found[key] = resolution_at(frequency, correlation, threshold, voxel)
-    return found
+def _curve(a: FloatArray, b: FloatArray, voxel: float, mask: NDArray[np.float32] | None) -> dict[str, Any]:
+    found = volume_fsc(a, b, voxel, mask)
+    return {key: getattr(found, key) for key in ("frequency_per_A", "correlation", *THRESHOLDS)}
 
 
 def _each(

@@ -19,8 +19,8 @@ from engine.metrics.landscape import (
     members_along,
     motion_order,
     path_volumes,
-    soft_sphere,
 )
+from engine.metrics.volumes import soft_sphere
 from engine.numerics.rotations import random_rotations
 
 BOX = 20
@@ -34,7 +34,7 @@ def _blob(x: float, y: float = 0.0, width: float = 2.0) -> np.ndarray:
 def _family(count: int = 12) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Volumes mean + a u + b v with orthonormal u, v and uncorrelated a, b of variances 9 and 1."""
     rng = np.random.default_rng(0)
-    mask = soft_sphere((BOX,) * 3)
+    mask = soft_sphere(BOX)
     basis = np.linalg.qr((rng.normal(size=(3, BOX**3)) * (mask.ravel() > 0)).T)[0].T
     weights = np.linalg.qr(np.column_stack([np.ones(count), rng.normal(size=(count, 2))]))[0][:, 1:]
     weights = weights * [3.0, 1.0]
@@ -58,7 +58,7 @@ class Counted:
 
 def test_a_linear_family_is_found_exactly() -> None:
     volumes, weights, basis = _family()
-    mask = (soft_sphere((BOX,) * 3) > 0).astype(np.float32)
+    mask = (soft_sphere(BOX) > 0).astype(np.float32)
     found = landscape(volumes, mask)
     assert found.coordinates.shape == (12, 2)  # no third component is made up from rounding
     np.testing.assert_allclose(found.explained, [0.9, 0.1], atol=1e-4)
@@ -105,7 +105,7 @@ def test_signs_and_everything_else_do_not_depend_on_the_order_of_volumes() -> No
 @pytest.mark.parametrize("memory_volumes", [1, 5])
 def test_blocks_read_again_give_the_same(memory_volumes: int) -> None:
     volumes, *_ = _family()
-    inside = np.count_nonzero(soft_sphere((BOX,) * 3))
+    inside = np.count_nonzero(soft_sphere(BOX))
     whole, source = Counted(volumes), Counted(volumes)
     expected = landscape(whole)
     found = landscape(source, memory_MB=(memory_volumes + 0.5) * 4 * inside / 2**20)
@@ -186,6 +186,7 @@ def test_paths_interpolate_between_members() -> None:
         (lambda v: landscape(np.repeat(v[:1], 3, axis=0)), "all the same"),
         (lambda v: landscape(v, np.ones((8, 8, 8))), "mask has the shape"),
         (lambda v: landscape(v, np.zeros((BOX,) * 3)), "mask is empty"),
+        (lambda v: landscape(v[:, :9]), "cubes"),
         (lambda v: landscape([v[0], v[1][:10]]), "Volume 2 has another shape"),
         (lambda v: landscape([v[0], v[1] * np.nan]), "Volume 2"),
         (lambda v: landscape(v, low_pass_voxels=0.0), "positive"),
