@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from PySide6.QtCore import QByteArray, Qt
 from PySide6.QtWidgets import QHBoxLayout, QSplitter, QTabWidget, QWidget
 
@@ -44,6 +46,18 @@ class Columns(QWidget):
     def add_tab(self, panel: QWidget, title: str, tip: str) -> None:
         """Put a panel into the right column."""
         self.tabs.setTabToolTip(self.tabs.addTab(panel, title), tip)
+
+    def show_tabs(self, panels: Collection[QWidget]) -> None:
+        """Show the tabs of these panels only; the first of them if the one that was open has gone."""
+        for i in range(self.tabs.count()):
+            self.tabs.setTabVisible(i, self.tabs.widget(i) in panels)
+        if not self.tabs.isTabVisible(self.tabs.currentIndex()):
+            self.show_first()
+
+    def show_first(self) -> None:
+        """Open the first tab that is shown."""
+        shown = (i for i in range(self.tabs.count()) if self.tabs.isTabVisible(i))
+        self.tabs.setCurrentIndex(next(shown, 0))
 
     def state(self) -> QByteArray:
         """How wide the columns are, to be kept."""

@@ -1,13 +1,15 @@
-"""Exporting an ensemble, away from the GUI thread."""
+"""Exporting an ensemble, or volumes, away from the GUI thread."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from app.panels.export import ExportWish
 from app.run_files import StoredRun
+from app.sds_files import SdsRun
 from engine.types import Ensemble
 
 
@@ -19,6 +21,10 @@ def export(run: StoredRun, wish: ExportWish) -> list[Path]:
     VerglasError
         If a file can't be written or the ensemble doesn't fit the format.
     """
+    if run.sds is not None:
+        from engine.io.export_volumes import export_volumes
+
+        return export_volumes(run.folder, wish.path, wish.format, which=wish.which)
     from engine.io.export import export_ensemble
 
     if run.ensemble is None:
@@ -31,6 +37,19 @@ def export(run: StoredRun, wish: ExportWish) -> list[Path]:
         voxel_size_A=wish.voxel_size_A,
         spread=run.spread,
     )
+
+
+def choices_of(run: SdsRun, shown: str) -> list[tuple[str, Any]]:
+    """What of a run can be written as maps, in words; ``shown`` is the key of the map in the middle."""
+    found: list[tuple[str, Any]] = []
+    if run.consensus is not None:
+        found.append(("The consensus map", "consensus"))
+    kind, _, number = shown.partition(":")
+    if kind == "volume" and int(number) in run.volumes:
+        found.append((f"Volume {number}, which is shown", (int(number),)))
+    if run.volumes:
+        found.append((f"All {len(run.volumes)} volumes", "all"))
+    return found
 
 
 def typical_spacing_A(ensemble: Ensemble) -> float:

@@ -21,6 +21,7 @@ from app.job_monitor import JobMonitor, MakeWorker, engine_worker
 from app.modes import Modes
 from app.panels.inputs import InputsPanel
 from app.panels.messages import MessagesPanel
+from app.panels.plot import Plot
 from app.panels.plots import EnergyPlot
 from app.panels.results import ResultsPanel
 from app.panels.run import RunPanel
@@ -29,6 +30,7 @@ from app.run_files import StoredRun
 from app.run_folders import new_run_folder
 from app.run_view import RunView
 from app.saving import Saving
+from app.sds_view import SdsPanels, SdsView
 from app.session import Session
 from app.settings import Settings
 from engine.specs.presets import PRESETS
@@ -61,6 +63,10 @@ class MainWindow(QMainWindow):
         self.run_view = RunView(
             self.background, self.monitor, self.viewer, self.energies, self.results, self.messages, self
         )
+        self.sds_panels = SdsPanels()
+        self.sds_view = SdsView(
+            self.background, self.monitor, self.run_view, self.viewer, self.sds_panels, self.messages
+        )
         self.modes = Modes(self)
         self.saving = Saving(self)
         self.actions_ = Actions(self)
@@ -82,6 +88,8 @@ class MainWindow(QMainWindow):
         add = self._columns.add_tab
         add(self.energies, "Energies", "How well the clouds fit each observation, as the noise falls")
         add(self.results, "Results", "How good the result is")
+        for panel, title, tip in self.sds_panels.tabs:
+            add(panel, title, tip)
         add(self.messages, "Messages", "What was assumed, and what went wrong")
         self.setCentralWidget(self._columns)
         self._device = QLabel()
@@ -106,6 +114,8 @@ class MainWindow(QMainWindow):
         inputs.role_chosen.connect(session.set_role)
         inputs.options_entered.connect(session.set_options)
         self.modes.changed.connect(self._show_plan)
+        self.modes.changed.connect(lambda: self._show_tabs(self.modes.mode))
+        self.sds_view.kind_shown.connect(self._show_tabs)
         for panel in self.modes.run_panels:
             panel.run_wanted.connect(self.start_run)
             panel.cancel_wanted.connect(self.cancel_run)
@@ -121,8 +131,11 @@ class MainWindow(QMainWindow):
         monitor.started.connect(self._device.setText)
         monitor.ended.connect(self._run_ended)
         self.run_view.run_shown.connect(self._run_shown)
-        self.results.export_wanted.connect(self.saving.export)
-        self.results.folder_wanted.connect(self._open_folder)
+        for results in (self.results, self.sds_panels.results):
+            results.export_wanted.connect(self.saving.export)
+            results.folder_wanted.connect(self._open_folder)
+        for plot in self._columns.findChildren(Plot):
+            plot.save_wanted.connect(self.saving.save_plot)
         self.viewer.screenshot_wanted.connect(self.saving.save_screenshot)
         QGuiApplication.styleHints().colorSchemeChanged.connect(self._scheme_changed)
 
@@ -134,7 +147,9 @@ class MainWindow(QMainWindow):
         if not isinstance(application, QApplication):
             return
         theme = style.apply(application)
-        for part in (self.viewer, self.energies, self.results, self.messages, self.modes):
+        for part in (
+            self.viewer, self.energies, self.results, self.sds_panels, self.messages, self.modes
+        ):  # fmt: skip
             part.set_theme(theme)
         for panel in (self.inputs, self.run_panel):
             panel.retint()
@@ -174,10 +189,10 @@ class MainWindow(QMainWindow):
         self.modes.set_running(running, self.monitor.cancelling)
         self.inputs.set_enabled(not running)
         self.actions_.cancel.setEnabled(running)
-        self.actions_.export.setEnabled(not running and self._ensemble() is not None)
+        self.actions_.export.setEnabled(not running and self._exportable())
         self._show_plan()
         if running:
-            self.tabs.setCurrentIndex(0)
+            self._columns.show_first()
             self.statusBar().showMessage("Running")
 
     def _run_ended(self, outcome: str, message: str) -> None:
@@ -190,9 +205,14 @@ class MainWindow(QMainWindow):
     def _run_shown(self, run: StoredRun) -> None:
         self.setWindowTitle(f"{run.folder.name} – {TITLE}")
         self.modes.show_run(run)
-        self.actions_.export.setEnabled(run.ensemble is not None and not self.monitor.running)
-        if run.ensemble is not None:
-            self.tabs.setCurrentWidget(self.results)
+        self.actions_.export.setEnabled(run.exportable and not self.monitor.running)
+        if run.exportable:
+            self.tabs.setCurrentWidget(self.results if run.sds is None else self.sds_panels.results)
+
+    def _show_tabs(self, kind: str) -> None:
+        """Show the tabs for a kind of run."""
+        own = self.sds_panels.shown_for(kind) or (self.energies, self.results)
+        self._columns.show_tabs([*own, self.messages])
 
     def say(self, message: str) -> None:
         """Tell something, in the status line and among the messages."""
@@ -205,8 +225,8 @@ class MainWindow(QMainWindow):
         self.messages.add("error", message)
         self.tabs.setCurrentWidget(self.messages)
 
-    def _ensemble(self) -> Any:
-        return self.run_view.stored.ensemble if self.run_view.stored else None
+    def _exportable(self) -> bool:
+        return self.run_view.stored is not None and self.run_view.stored.exportable
 
     # ---- what the user can do -------------------------------------------------------------------
 
@@ -337,6 +357,7 @@ class MainWindow(QMainWindow):
         self.settings.set_geometry("window", self.saveGeometry())
         self.settings.set_geometry("columns", self._columns.state())
         self.run_view.close()
+        self.sds_view.close()
         self.modes.averages.release()
         self.monitor.leave()
         self.background.close()

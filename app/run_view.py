@@ -1,4 +1,8 @@
-"""Shows a run: connects the job monitor's signals with viewer, plots, results and messages."""
+"""Shows a run of points: connects the job monitor with viewer, plots, results and messages.
+
+Runs of score distillation and trainings of denoisers are opened here, too, and shown by
+:mod:`app.sds_view`.
+"""
 
 from __future__ import annotations
 
@@ -23,6 +27,8 @@ from app.run_files import StoredRun, load_last_snapshot, neighbour_spread
 from app.snapshots import AnySnapshot
 from engine.events import TERMINAL, Energies, Failed, Notice, Progress, Snapshot
 
+LAST_PICTURE = "Last picture before the run ended"
+OTHERS_SHOW = ("sds", "train_denoiser")
 PLOT_INTERVAL_MS = 300
 PROGRESS_INTERVAL_S = 0.25
 SPREAD_INTERVAL_MS = 500
@@ -33,6 +39,8 @@ class RunView(QObject):
 
     progressed = Signal(object, str)
     run_shown = Signal(object)
+    cleared = Signal()
+    last_picture = Signal(object, object)
 
     def __init__(
         self,
@@ -150,7 +158,9 @@ class RunView(QObject):
     def _show_last(self, event: AnySnapshot, array: NDArray[np.float32]) -> None:
         if isinstance(event, Snapshot):
             self._show_points(array)
-            self._viewer.set_caption("Last picture before the run ended")
+            self._viewer.set_caption(LAST_PICTURE)
+        else:
+            self.last_picture.emit(event, array)
 
     def _not_opened(self, error: Exception) -> None:
         self.progressed.emit(None, "")
@@ -177,8 +187,10 @@ class RunView(QObject):
             self._viewer.set_caption(
                 "Result" if ended is None or ended.type == "completed" else "Finished samples"
             )
-        if run.ensemble is None:
-            self._results.show_summary(_unfinished(run), exportable=False, has_folder=run.folder.is_dir())
+        if run.kind in OTHERS_SHOW:
+            pass
+        elif run.ensemble is None:
+            self._results.show_summary(unfinished(run), exportable=False, has_folder=run.folder.is_dir())
         else:
             self._show_results(run)
         self.run_shown.emit(run)
@@ -259,6 +271,7 @@ class RunView(QObject):
         self._viewer.points.clear()
         self._viewer.set_samples(0)
         self._viewer.set_caption("")
+        self.cleared.emit()
 
 
 def duration(seconds: float) -> str:
@@ -277,7 +290,8 @@ def _load_all(path: Path) -> tuple[StoredRun, Any]:
     return run, None if run.exportable else load_last_snapshot(run)
 
 
-def _unfinished(run: StoredRun) -> str:
+def unfinished(run: StoredRun) -> str:
+    """What has become of a run that has no results, in words."""
     if run.running:
         return "This run is being computed."
     ended = next((e for e in reversed(run.events) if isinstance(e, TERMINAL)), None)

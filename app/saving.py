@@ -5,8 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from app.exporting import export, typical_spacing_A
+from app.exporting import choices_of, export, typical_spacing_A
 from app.panels.export import ExportDialog, ExportWish
+from app.panels.plot import KINDS, Plot
+from app.run_files import StoredRun
+from engine.io.atomic import atomic_path
 
 if TYPE_CHECKING:
     from app.main_window import MainWindow
@@ -24,22 +27,34 @@ class Saving:
         self._window = window
 
     def export(self) -> None:
-        """Ask how, and export the ensemble that is shown."""
+        """Ask how, and export what is shown: an ensemble, or volumes."""
         stored = self._window.run_view.stored
-        if stored is None or stored.ensemble is None:
+        if stored is None or not stored.exportable:
             return
-        from engine.io.export import FORMATS
-
-        folder = stored.folder if stored.folder.is_dir() else stored.folder.parent
-        spacing = typical_spacing_A(stored.ensemble)
-        dialog = ExportDialog(dict(FORMATS), folder, "ensemble", spacing, self._window)
+        dialog = self.dialog_for(stored)
         accepted, wish = dialog.exec(), dialog.wish()
         dialog.deleteLater()
         if accepted:
             self.export_to(wish)
 
+    def dialog_for(self, stored: StoredRun) -> ExportDialog:
+        """The dialog that fits a run."""
+        folder = stored.folder if stored.folder.is_dir() else stored.folder.parent
+        if stored.ensemble is not None:
+            from engine.io.export import FORMATS
+
+            spacing = typical_spacing_A(stored.ensemble)
+            return ExportDialog(dict(FORMATS), folder, "ensemble", spacing, self._window)
+        from engine.io.export_volumes import FORMATS as VOLUME_FORMATS
+
+        choices = choices_of(stored.sds, self._window.sds_view.maps.key) if stored.sds else []
+        return ExportDialog(
+            dict(VOLUME_FORMATS), folder, "volume", None, self._window,
+            title="Export maps and poses", choices=choices,
+        )  # fmt: skip
+
     def export_to(self, wish: ExportWish) -> None:
-        """Export the ensemble that is shown."""
+        """Export the run that is shown."""
         window, stored = self._window, self._window.run_view.stored
         if stored is None:
             return
@@ -70,3 +85,22 @@ class Saving:
                 f"Saved {target}." if done else f"{target} can't be written."
             ),
         )
+
+    def save_plot(self, plot: Plot, kind: str) -> None:
+        """Ask where, and write a plot as ``png``, ``svg`` or ``csv``."""
+        suggestion = str(self._window.session.runs_folder / f"{plot.name}.{kind}")
+        path = self._window.dialogs.save_as("Save the plot", suggestion, f"{KINDS[kind]} (*.{kind})")
+        if path is not None:
+            self.write_plot(plot, kind, path)
+
+    def write_plot(self, plot: Plot, kind: str, path: Path) -> None:
+        """Write a plot: drawn here, written in the background."""
+        target, content = path.with_suffix(path.suffix or f".{kind}"), plot.rendered(kind)
+        self._window.in_background(
+            lambda: _write(target, content), lambda _done: self._window.say(f"Saved {target}.")
+        )
+
+
+def _write(path: Path, content: bytes) -> None:
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(content)

@@ -66,6 +66,12 @@ class Profile:
         low, high = self.level(MOST_SHARE), float(self.levels[-1])
         return (low, high) if high > low else (low, low + 1.0)
 
+    @property
+    def contrast(self) -> tuple[float, float]:
+        """Densities that are shown black and white in slices."""
+        low, high = self.level(0.995), self.level(0.001)
+        return (low, high) if high > low else (low, low + 1.0)
+
 
 @dataclass(frozen=True)
 class Surface:
@@ -123,7 +129,8 @@ def profile_of(density: Density) -> Profile:
     shares = np.concatenate([np.linspace(1.0, 0.1, 46), np.geomspace(0.1, 1e-5, 80)[1:], [0.0]])
     levels = np.quantile(flat, 1.0 - shares).astype(np.float64)
     levels[-1] = max(high, levels[-2])
-    counts, edges = np.histogram(flat, BINS, (float(flat.min()), high if high > flat.min() else None))
+    low = float(flat.min())
+    counts, edges = np.histogram(flat, BINS, (low, high if high > low else low + 1.0))
     return Profile(edges, counts, shares, levels)
 
 

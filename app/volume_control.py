@@ -12,6 +12,8 @@ from app.surfaces import FIRST_SHARE, Density, Shown, Surface, at_level, isosurf
 from app.viewers.colours import value_range
 
 FINE_AFTER_MS = 200
+RANGE_VOXELS = 100_000
+LIVE_VOXELS = 80**3  # of a map that moves: beyond, only the rough surface is made until it rests
 
 
 class VolumeControl(QObject):
@@ -42,14 +44,14 @@ class VolumeControl(QObject):
         self._fine = QTimer(self)
         self._fine.setSingleShot(True)
         self._fine.setInterval(FINE_AFTER_MS)
-        self._fine.timeout.connect(self._refine)
+        self._fine.timeout.connect(self.refine)
 
     def show(self, density: Density) -> None:
         """Show another map at the share that is set."""
         self.density = density
-        # A step that follows at once would only be waited for by the next picture.
-        self._ask(rough_only=self.live)
-        if self.live:
+        rough_only = self.live and density.values.size > LIVE_VOXELS
+        self._ask(rough_only=rough_only)
+        if rough_only:
             self._fine.start()
 
     def set_live(self, live: bool) -> None:
@@ -68,6 +70,14 @@ class VolumeControl(QObject):
             self._complain,
         )
         self._fine.start()
+
+    @Slot()
+    def refine(self) -> None:
+        """Make the fine surface of what is shown."""
+        self._fine.stop()
+        self._ask()
+        if self.other is not None:
+            self._ask_other()
 
     def set_colour_by(self, density: Density | None) -> None:
         """Colour by the values of a map in the same frame, or plainly."""
@@ -88,8 +98,12 @@ class VolumeControl(QObject):
         self.share, self.live = FIRST_SHARE, False
 
     def colour_range(self) -> tuple[float, float] | None:
-        """Ends of the colour bar, of the colouring map as a whole so that frames can be compared."""
-        return None if self.colour_by is None else value_range(self.colour_by.values)
+        """Ends of the colour bar, from the colouring map as a whole so that frames can be compared."""
+        if self.colour_by is None:
+            return None
+        flat = self.colour_by.values.ravel()
+        flat = flat[:: max(1, flat.size // RANGE_VOXELS) | 1]
+        return value_range(flat[flat > 0])
 
     # ---- inside ---------------------------------------------------------------------------------
 
@@ -107,12 +121,6 @@ class VolumeControl(QObject):
             self.other_shown.emit(None)
             return
         self._others.ask(partial(_overlay, self.other, self.share), self.other_shown.emit, self._complain)
-
-    @Slot()
-    def _refine(self) -> None:
-        self._ask()
-        if self.other is not None:
-            self._ask_other()
 
     def _got(self, shown: Shown) -> None:
         self.current = shown

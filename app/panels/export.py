@@ -1,9 +1,11 @@
-"""Asks how to export an ensemble."""
+"""Asks how to export an ensemble, or volumes."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from PySide6.QtWidgets import (
     QDialog,
@@ -20,15 +22,21 @@ from PySide6.QtWidgets import (
 
 from app.number_fields import ChoiceBox, FloatBox
 
+PICKS = ("mrc", "cxc")  # formats of which the user says which volumes
+
 
 @dataclass(frozen=True)
 class ExportWish:
-    """What to write and where; resolution and voxel size (Å) matter for maps only."""
+    """What to write and where.
+
+    Resolution and voxel size (Å) matter for maps of point clouds only, ``which`` for volumes only.
+    """
 
     path: Path
     format: str
     resolution_A: float | None = None
     voxel_size_A: float | None = None
+    which: Any = None
 
 
 class ExportDialog(QDialog):
@@ -39,7 +47,9 @@ class ExportDialog(QDialog):
     formats : name -> (suffix, description), as ``engine.io.export.FORMATS``.
     folder : where the file dialog begins.
     stem : suggested file name.
-    spacing_A : distance between the points, from which resolution and voxel size are suggested.
+    spacing_A : distance between the points, from which resolution and voxel size are suggested; None
+        for what has a resolution of its own.
+    choices : (words, ``which``) of the volumes that can be written; empty where there is no choice.
     """
 
     def __init__(
@@ -47,11 +57,16 @@ class ExportDialog(QDialog):
         formats: dict[str, tuple[str, str]],
         folder: Path,
         stem: str,
-        spacing_A: float,
+        spacing_A: float | None,
         parent: QWidget | None,
+        *,
+        title: str = "Export the ensemble",
+        choices: Sequence[tuple[str, Any]] = (),
     ) -> None:
         super().__init__(parent)
-        self.setWindowTitle("Export the ensemble")
+        self.setWindowTitle(title)
+        self._sampled = spacing_A is not None
+        spacing_A = spacing_A or 1.0
         self._formats, self._folder, self._stem = formats, folder, stem
         self._typed = False
         self._format = ChoiceBox()
@@ -71,6 +86,9 @@ class ExportDialog(QDialog):
         self._voxel = _length(
             max(0.5, round(spacing_A / 2, 1)), "Edge of one voxel, Å: a third of the resolution or less."
         )
+        self._which = ChoiceBox()
+        for words, which in choices:
+            self._which.addItem(words, which)
         self._problem = QLabel()
         self._problem.setObjectName("error")
         self._problem.setWordWrap(True)
@@ -78,6 +96,7 @@ class ExportDialog(QDialog):
         self._rows.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
         self._rows.addRow("Format", self._format)
         self._rows.addRow(self._description)
+        self._rows.addRow("Volumes", self._which)
         self._rows.addRow("File", path_row)
         self._rows.addRow("Resolution", self._resolution)
         self._rows.addRow("Voxel size", self._voxel)
@@ -98,7 +117,9 @@ class ExportDialog(QDialog):
         """What was asked for."""
         name = self._format.currentData()
         path = Path(self._path.text().strip()).expanduser()
-        if name == "mrc":
+        if self._which.count():
+            return ExportWish(path, name, which=self._which.currentData() if name in PICKS else None)
+        if name == "mrc" and self._sampled:
             return ExportWish(path, name, self._resolution.value(), self._voxel.value())
         return ExportWish(path, name)
 
@@ -119,7 +140,8 @@ class ExportDialog(QDialog):
         suffix, description = self._formats[name]
         self._description.setText(description)
         for field in (self._resolution, self._voxel):
-            self._rows.setRowVisible(field, name == "mrc")
+            self._rows.setRowVisible(field, name == "mrc" and self._sampled)
+        self._rows.setRowVisible(self._which, bool(self._which.count()) and name in PICKS)
         current = Path(self._path.text()) if self._typed and self._path.text() else self._folder / self._stem
         known = {s for s, _ in self._formats.values()}
         bare = current.with_suffix("") if current.suffix in known else current

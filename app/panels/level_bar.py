@@ -28,6 +28,7 @@ class LevelBar(QWidget):
         self.theme = LIGHT
         self.profile: Profile | None = None
         self.level = 0.0
+        self._held = False
         self.setMinimumSize(160, 56)
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.setCursor(Qt.CursorShape.SizeHorCursor)
@@ -41,7 +42,8 @@ class LevelBar(QWidget):
 
     def show_profile(self, profile: Profile | None, level: float) -> None:
         """Show a histogram and the level; nothing is emitted."""
-        self.profile, self.level = profile, level
+        # An answer to an earlier place must not pull the line back from under the mouse.
+        self.profile, self.level = profile, self.level if self._held else level
         self.setEnabled(profile is not None)
         self._describe()
 
@@ -84,6 +86,7 @@ class LevelBar(QWidget):
     def mousePressEvent(self, event: QMouseEvent) -> None:
         """Take the level to the mouse."""
         if event.button() == Qt.MouseButton.LeftButton:
+            self._held = True
             self._choose_at(event.position().x())
 
     def mouseMoveEvent(self, event: QMouseEvent) -> None:
@@ -93,6 +96,7 @@ class LevelBar(QWidget):
 
     def mouseReleaseEvent(self, event: QMouseEvent) -> None:
         """Let go."""
+        self._held = False
         self.released.emit()
 
     def wheelEvent(self, event: QWheelEvent) -> None:

@@ -1,4 +1,4 @@
-"""Plots: energies against noise level, FSC, histogram of spread. Setters only."""
+"""Plots of point clouds: energies against noise level, FSC, histogram of spread. Setters only."""
 
 from __future__ import annotations
 
@@ -6,59 +6,14 @@ import numpy as np
 import pyqtgraph as pg
 from numpy.typing import NDArray
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QLabel, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QLabel, QWidget
 
 from app.measures import number
-from app.style import LIGHT, Theme
+from app.panels.plot import Plot, Table
 
 LINE_STYLES = (Qt.PenStyle.SolidLine, Qt.PenStyle.DashLine, Qt.PenStyle.DotLine, Qt.PenStyle.DashDotLine)
 MOST_CURVES = 12
 NOISE_LABEL = "Noise level σ (fraction of the half-size)"
-
-
-class PlainLogAxis(pg.AxisItem):  # type: ignore[misc]
-    """A logarithmic axis with plain numbers at 1, 2 and 5 times powers of ten."""
-
-    def logTickStrings(self, values: list[float], scale: float, spacing: float | None) -> list[str]:
-        """0.2 rather than 2·10⁻¹; nothing where numbers would run into each other."""
-        crowded = abs(self.range[1] - self.range[0]) > 0.7
-        return [_plain(10.0**value, crowded=crowded) for value in values]
-
-
-class Plot(QWidget):
-    """A labelled plot with a grid that follows the theme."""
-
-    def __init__(self, x_label: str, y_label: str, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
-        self.theme = LIGHT
-        self._labels = {"bottom": x_label, "left": y_label}
-        axes = {name: PlainLogAxis(name) for name in ("bottom", "left")}
-        self.widget = pg.PlotWidget(axisItems=axes)
-        self.item = self.widget.getPlotItem()
-        self.item.showGrid(x=True, y=True, alpha=0.15)
-        for menu in (self.item.ctrlMenu, self.item.vb.menu):
-            menu.setParent(self.widget, menu.windowFlags())  # pyqtgraph would leave them behind
-        for axis in ("bottom", "left"):
-            self.item.getAxis(axis).enableAutoSIPrefix(False)
-        self.box = QVBoxLayout(self)
-        self.box.setContentsMargins(0, 0, 0, 0)
-        self.box.addWidget(self.widget)
-        self.setMinimumHeight(170)
-        self.set_theme(LIGHT)
-
-    def set_theme(self, theme: Theme) -> None:
-        """Use a theme's colours."""
-        self.theme = theme
-        self.widget.setBackground(theme.surface)
-        for name, text in self._labels.items():
-            axis = self.item.getAxis(name)
-            axis.setPen(pg.mkPen(theme.border))
-            axis.setTextPen(pg.mkPen(theme.text))
-            axis.setLabel(text, color=theme.text)
-        self.redraw()
-
-    def redraw(self) -> None:
-        """Draw the present values again; subclasses know them."""
 
 
 class EnergyPlot(Plot):
@@ -131,6 +86,13 @@ class EnergyPlot(Plot):
             curve.setPen(pen)
             curve.setData(table[:, 0], table[:, 1])
 
+    def table(self) -> Table:
+        """Every value drawn."""
+        x = "step" if self._by_step else "sigma"
+        return ("observation", x, "energy_A2"), [
+            (name, x, y) for name, row in self._values.items() for x, y in row if np.isfinite(y)
+        ]
+
     def _set_axis(self, *, by_step: bool) -> None:
         self._by_step = by_step
         self._labels["bottom"] = "Step" if by_step else NOISE_LABEL
@@ -172,6 +134,10 @@ class FscPlot(Plot):
         self.item.addItem(label, ignoreBounds=True)
         self.item.setTitle(self._note, color=self.theme.text, size="9pt")
 
+    def table(self) -> Table:
+        """The curve."""
+        return ("frequency_per_A", "fsc"), [] if self._curve is None else list(zip(*self._curve, strict=True))
+
 
 class SpreadPlot(Plot):
     """How many points have which spread across the ensemble."""
@@ -201,12 +167,10 @@ class SpreadPlot(Plot):
         self.item.addItem(pg.InfiniteLine(middle, pen=pg.mkPen(self.theme.series[1], width=2)))
         self.item.setTitle(f"Median {number(middle)} Å", color=self.theme.text, size="9pt")
 
-
-def _plain(value: float, *, crowded: bool) -> str:
-    mantissa = value / 10 ** np.floor(np.log10(value) + 1e-9)
-    if crowded and not any(abs(mantissa - m) < 0.01 for m in (1, 2, 5)):
-        return ""
-    return f"{value:.3g}" if value < 1e4 else f"{value:.0e}"
+    def table(self) -> Table:
+        """The spread of every point."""
+        spread = () if self._spread is None else self._spread
+        return ("point", "spread_A"), [(i, v) for i, v in enumerate(spread, 1)]
 
 
 def _goes_back(last: float, now: float, *, up: bool) -> bool:

@@ -15,7 +15,6 @@ from app.viewers.overlay import bar_length_A
 AXES = "zyx"  # of the array
 # normal axis, horizontal and vertical axis of the picture, its title
 PLANES = ((0, 2, 1, "xy"), (1, 2, 0, "xz"), (2, 1, 0, "yz"))
-CONTRAST_PERCENTILES = (0.5, 99.9)
 
 
 class SliceImage(QWidget):
@@ -257,17 +256,6 @@ class SlicesView(QWidget):
         value = float(self.density.values[tuple(self.index)])
         here = ", ".join(f"{(self.index[a] - shape[a] // 2) * size:+.1f}" for a in (2, 1, 0))
         self._value.setText(f"Density {value:.3g}\nat x, y, z = {here} Å")
-
-
-def contrast_limits(density: Density) -> tuple[float, float]:
-    """Black and white that show the particle; from an even choice of voxels."""
-    flat = density.values.ravel()
-    flat = flat[:: max(1, flat.size // 200_000) | 1]
-    flat = flat[np.isfinite(flat)]
-    if not flat.size:
-        return 0.0, 1.0
-    low, high = (float(v) for v in np.percentile(flat, CONTRAST_PERCENTILES))
-    return (low, high) if high > low else (low, low + 1.0)
 
 
 def _slider(name: str) -> QSlider:
