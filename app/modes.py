@@ -126,7 +126,9 @@ class Modes(QObject):
     @property
     def session(self) -> Session | SdsSession | TrainingSession:
         """What is being prepared in this mode."""
-        return {"sds": self.sds, "train_denoiser": self.training}.get(self.mode, self._window.session)
+        if self.mode == "sds":
+            return self.sds
+        return self.training if self.mode == "train_denoiser" else self._window.session
 
     @property
     def waiting(self) -> str:

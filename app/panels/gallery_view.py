@@ -56,7 +56,7 @@ class GalleryDelegate(QStyledItemDelegate):
     ) -> None:
         """Draw the place at ``option.rect``."""
         theme = style.current_theme()
-        rect = option.rect  # type: ignore[attr-defined]
+        rect = option.rect
         used = bool(index.data(SELECTED))
         painter.save()
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
@@ -81,7 +81,7 @@ class GalleryDelegate(QStyledItemDelegate):
             self._draw_tick(painter, frame, theme)
         self._draw_mark(painter, frame, str(index.data(MARK) or ""), theme)
         self._draw_captions(painter, rect, frame, index, used, theme)
-        if option.state & QStyle.StateFlag.State_HasFocus:  # type: ignore[attr-defined]
+        if option.state & QStyle.StateFlag.State_HasFocus:
             painter.setPen(QPen(QColor(theme.text), 1, Qt.PenStyle.DashLine))
             painter.drawRect(rect.adjusted(1, 1, -2, -2))
         painter.restore()
