@@ -122,7 +122,7 @@ def moved(
     return out[:, 0]
 
 
-def quarter_turns(images: Images, at_least: int) -> Images:
+def quarter_turns(images: Images, at_least: int) -> Float[Tensor, "more y x"]:
     """Images and as many of their quarter turns and mirror images as make up a number.
 
     These need no interpolation, so they measure a denoiser without smoothing what it should find.
