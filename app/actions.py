@@ -21,7 +21,13 @@ SHORTCUTS = (
     ("Ctrl+Shift+S", "Save the picture"), ("[  and  ]", "Previous and next sample or map"),
     ("C", "Colour by sample, spread or motion"), ("Home", "Show everything"), ("Z", "Look along z"),
     ("X", "Surface or slices"), (",  and  .", "Lower and raise the surface's level"),
-    ("Drag, wheel, Shift + drag", "Turn, zoom, move the picture"), ("F1", "User guide"),
+    ("Drag, wheel, Shift + drag", "Turn, zoom, move the picture"),
+    ("Alt+1, Alt+2, Alt+3", "Points, volumes, or training of a denoiser"),
+    ("Space, Shift+Space", "Use class averages or leave them out"),
+    ("Ctrl+A, Ctrl+Shift+A", "Use all, use none"),
+    ("Ctrl+I, Ctrl+M", "Invert the selection, leave out what is marked"),
+    ("Ctrl+Z, Ctrl+Shift+Z", "Undo and redo the selection"), ("P", "Class averages as read or as prepared"),
+    ("G", "Class averages or result"), ("F1", "User guide"),
 )  # fmt: skip
 
 

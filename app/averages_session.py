@@ -20,6 +20,7 @@ from engine.specs.sds import ClassAveragesInput
 
 OPTIONS = ("pixel_size_A", "contrast", "box", "centre", "mask_diameter_A")
 FEWEST = 2  # images; one alone says nothing about other directions
+MOST_PREPARED = 300  # images that are prepared to be shown, so that each change is answered soon
 
 
 class AveragesSession(QObject):
@@ -266,6 +267,10 @@ class AveragesSession(QObject):
         except ValueError as exc:
             self._show_prepared(None, str(exc))
             return
+        if self.count > MOST_PREPARED:
+            some = np.linspace(0, self.count - 1, MOST_PREPARED).round().astype(int)
+            chosen = np.flatnonzero(self.selected)[some] + 1
+            spec = spec.model_copy(update={"select": tuple(int(i) for i in chosen)})
         self._preparing, generation = True, self._generation
         self._background.submit(
             partial(averages_files.prepared, self.loaded.averages, spec),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from PySide6.QtCore import QObject
 
-from app.averages_session import AveragesSession
+from app.averages_session import MOST_PREPARED, AveragesSession
 from app.panels.averages import AveragesPanel
 from app.panels.gallery import Gallery
 
@@ -112,9 +112,10 @@ class AveragesView(QObject):
         self._gallery.set_prepared(shown.thumbnails, prepared.used, min(share, 1.0))
         own = session.loaded.averages.pixel_size_A if session.loaded else 0.0
         self._panel.show_measured(own, diameter, box)
-        self._gallery.set_facts(
-            " ".join((prepared.contrast, *prepared.notes, f"Working box: {box} px of {size:.3g} Å.")), ""
-        )
+        facts = [prepared.contrast, *prepared.notes, f"Working box: {box} px of {size:.3g} Å."]
+        if session.count > MOST_PREPARED:
+            facts.append(f"Found out from {MOST_PREPARED} of them.")
+        self._gallery.set_facts(" ".join(facts), "")
 
     def _show_history(self) -> None:
         undo = self._session.undo

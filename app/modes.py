@@ -64,7 +64,7 @@ class Modes(QObject):
         self.training_panel = TrainingPanel()
         self.gallery = Gallery()
         self.view = AveragesView(self.averages, self.averages_panel, self.gallery, self)
-        self._finished: tuple[Any, Path] | None = None
+        self._finished: dict[str, tuple[Any, Path]] = {}  # the run of each kind that was shown last
         self._lay_out()
         self._connect()
         self.set_mode("dps")
@@ -175,7 +175,7 @@ class Modes(QObject):
         self.averages_panel.set_enabled(not running)
         self.gallery.set_enabled(not running)
         if running:
-            self._finished = None
+            self._finished.clear()
             self.middle.setCurrentIndex(RESULT)
 
     def show_folder(self, folder: str) -> None:
@@ -316,28 +316,28 @@ class Modes(QObject):
 
     def _offer(self, spec: Any, folder: Path) -> None:
         if isinstance(spec, TrainDenoiserSpec) and _weights_of(folder).is_file():
-            self._finished = (spec, folder)
+            self._finished[spec.kind] = (spec, folder)
             self.training_panel.offer(
                 "Use this denoiser for volumes", "Prepares volumes from the same class averages with it"
             )
         elif isinstance(spec, SdsSpec) and spec.denoiser.kind == "closed_form":
-            self._finished = (spec, folder)
+            self._finished[spec.kind] = (spec, folder)
             self.sds_panel.offer(
                 "Train a denoiser on these averages", "A trained denoiser may bring out more detail"
             )
 
     def use_this_denoiser(self) -> None:
         """Prepare volumes with the denoiser whose training is shown."""
-        if self._finished is not None:
-            spec, folder = self._finished
+        if "train_denoiser" in self._finished:
+            spec, folder = self._finished["train_denoiser"]
             self.set_mode("sds")
             self.averages.load(spec.averages)
             self.sds.use_weights(_weights_of(folder))
 
     def train_on_these(self) -> None:
         """Prepare the training of a denoiser on the class averages of the run that is shown."""
-        if self._finished is not None:
-            spec, _folder = self._finished
+        if "sds" in self._finished:
+            spec, _folder = self._finished["sds"]
             self.set_mode("train_denoiser")
             self.averages.load(spec.averages)
 

@@ -133,6 +133,17 @@ def test_only_the_newest_preparation_is_shown(
     assert list(session.shown.prepared.used) == [4, 5]
 
 
+def test_of_many_images_some_are_prepared_to_be_shown(
+    session: AveragesSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.averages_session.MOST_PREPARED", 3)
+    session.open(averages_phantom.write_stack(tmp_path, 8))
+    assert list(session.shown.prepared.used) == [0, 4, 7]
+    session.toggle(0)
+    assert list(session.shown.prepared.used) == [1, 4, 7]
+    assert session.spec().select == tuple(range(2, 9))  # the run uses them all
+
+
 def test_what_cannot_be_prepared_says_why(session: AveragesSession, tmp_path: Path) -> None:
     session.open(averages_phantom.write_stack(tmp_path, 3))
     session.set_options({"mask_diameter_A": 2.0})
