@@ -30,8 +30,10 @@ TAPS = 4
 MARGIN = TAPS // 2
 """Planes kept beyond k_x = 0 and beyond k_x = N/2."""
 
-CHUNK_CPU, CHUNK_GPU = 2**12, 2**18
-"""Coefficients interpolated at once; on a CPU their neighbours should stay in the cache."""
+GATHER_CHUNK, SCATTER_CHUNK, GPU_CHUNK = 2**14, 2**9, 2**18
+"""Coefficients whose neighbours are in memory at once. On a busy computer torch's threads wait long for
+each other at the end of every step: gathering makes few long steps, scattering (which torch does in one
+thread) makes steps so short that torch doesn't split them."""
 
 _QUADRATURE = 200
 
@@ -64,20 +66,23 @@ def kernel_transform(positions: NDArray[np.float64], points: int, beta: float) -
 class Taps:
     """Where the coefficients of some slices lie in the padded grid.
 
+    Neighbours are the sums of a row (x and y) and a place in it (z), weights their products.
+
     Attributes
     ----------
-    first : (coefficients, 3) xyz, index of the first of ``TAPS`` neighbours; x counts from k_x = 0,
-        y and z wrap around.
-    weights : (coefficients, 3, TAPS) xyz, the kernel, and in z the sign ``(-1)^(i_x + i_y + i_z)``
-        that belongs to a map whose centre is voxel N/2 of the padded box.
+    rows : (coefficients, TAPS²), flat index of the start of the row.
+    row_weights : (coefficients, TAPS²), the kernel in x and y, signed.
+    places : (coefficients, TAPS), index in the row.
+    place_weights : (coefficients, TAPS), the kernel in z, signed. The signs together are
+        ``(-1)^(i_x + i_y + i_z)``, which belongs to a map whose centre is voxel N/2 of the padded box.
     side : (coefficients,) 1, or -1 where the coefficient is the conjugate of what is read.
-    points : N.
     """
 
-    first: Int[Tensor, "coefficients 3"]
-    weights: Float[Tensor, "coefficients 3 taps"]
+    rows: Int[Tensor, "coefficients squared"]
+    row_weights: Float[Tensor, "coefficients squared"]
+    places: Int[Tensor, "coefficients taps"]
+    place_weights: Float[Tensor, "coefficients taps"]
     side: Float[Tensor, " coefficients"]
-    points: int
 
 
 def planes(points: int) -> int:
@@ -100,19 +105,23 @@ def find_taps(positions: Float[Tensor, "coefficients 3"], points: int, beta: flo
     step = torch.arange(TAPS, device=positions.device, dtype=positions.dtype)
     distance = ((there - first)[:, :, None] - step) * (2.0 / TAPS)
     weights = torch.exp(beta * (torch.sqrt((1.0 - distance * distance).clamp_min(0.0)) - 1.0))
-    alternating = 1.0 - 2.0 * torch.remainder(step, 2.0)
-    weights = weights * alternating
-    whole = first.to(torch.int32)
-    odd = torch.remainder(whole.sum(dim=1), 2).to(positions.dtype)
+    weights = weights * (1.0 - 2.0 * torch.remainder(step, 2.0))
+    odd = torch.remainder(first.sum(dim=1), 2.0)
     weights[:, 2] *= (1.0 - 2.0 * odd)[:, None]
-    return Taps(whole, weights, side, points)
+    wide = points * points * planes(points) > torch.iinfo(torch.int32).max
+    i = (first[:, :, None] + step).to(torch.int64 if wide else torch.int32)
+    x = (i[:, 0] + MARGIN) * (points * points)
+    y = torch.remainder(i[:, 1], points) * points
+    rows = (x[:, :, None] + y[:, None, :]).view(-1, TAPS**2)
+    row_weights = (weights[:, 0, :, None] * weights[:, 1, None, :]).view(-1, TAPS**2)
+    return Taps(rows, row_weights, torch.remainder(i[:, 2], points), weights[:, 2].contiguous(), side)
 
 
 def gather(grid: Complex[Tensor, "kx ky kz"], taps: Taps) -> Complex[Tensor, " coefficients"]:
     """The coefficients of the slices."""
     rows = torch.view_as_real(grid.contiguous()).view(-1, 2)
     found = rows.new_empty(len(taps.side), 2)
-    for some in _chunks(taps):
+    for some in _chunks(taps, GATHER_CHUNK):
         index, weight = _neighbours(taps, some)
         found[some] = functional.embedding_bag(index, rows, per_sample_weights=weight, mode="sum")
     found[:, 1] *= taps.side
@@ -129,28 +138,20 @@ def scatter(
     positive numbers is what an unsigned kernel would have made of them.
     """
     flat = onto.view(len(onto), -1)
-    for some in _chunks(taps):
+    for some in _chunks(taps, SCATTER_CHUNK):
         index, weight = _neighbours(taps, some)
         index = index.view(-1)
         for part, value in zip(flat, values, strict=True):
             part.index_add_(0, index, (weight * value[some, None]).view(-1))
 
 
-def _chunks(taps: Taps) -> list[slice]:
-    step = CHUNK_CPU if taps.side.device.type == "cpu" else CHUNK_GPU
+def _chunks(taps: Taps, on_cpu: int) -> list[slice]:
+    step = on_cpu if taps.side.device.type == "cpu" else GPU_CHUNK
     return [slice(start, start + step) for start in range(0, len(taps.side), step)]
 
 
 def _neighbours(taps: Taps, some: slice) -> tuple[Tensor, Tensor]:
     """Flat indices and weights, (coefficients, TAPS³) each."""
-    first, weights, points = taps.first[some], taps.weights[some], taps.points
-    wide = points * points * planes(points) > torch.iinfo(torch.int32).max
-    first = first.long() if wide else first
-    step = torch.arange(TAPS, device=first.device, dtype=first.dtype)
-    i = first[:, :, None] + step
-    x = (i[:, 0] + MARGIN) * (points * points)
-    y = torch.remainder(i[:, 1], points) * points
-    z = torch.remainder(i[:, 2], points)
-    index = (x[:, :, None] + y[:, None, :]).view(-1, TAPS**2, 1) + z[:, None, :]
-    weight = (weights[:, 0, :, None] * weights[:, 1, None, :]).view(-1, TAPS**2, 1) * weights[:, 2][:, None]
+    index = taps.rows[some, :, None] + taps.places[some, None, :]
+    weight = taps.row_weights[some, :, None] * taps.place_weights[some, None, :]
     return index.view(-1, TAPS**3), weight.view(-1, TAPS**3)

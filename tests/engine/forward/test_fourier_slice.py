@@ -140,8 +140,10 @@ def test_batches_and_chunks_do_not_change_the_answer(monkeypatch: pytest.MonkeyP
     rotations = _rotations(6)
     volume, images = torch.randn(12, 12, 12).double(), torch.randn(6, 12, 12).double()
     together = project(volume, rotations), backproject(images, rotations, 12)
-    monkeypatch.setattr(slice_interpolation, "CHUNK_CPU", 37)
+    monkeypatch.setattr(slice_interpolation, "GATHER_CHUNK", 37)
+    monkeypatch.setattr(slice_interpolation, "SCATTER_CHUNK", 41)
     torch.testing.assert_close(project(volume, rotations), together[0])
+    torch.testing.assert_close(backproject(images, rotations, 12), together[1])
     parts = [backproject(images[a : a + 2], rotations[a : a + 2], 12) for a in (0, 2, 4)]
     torch.testing.assert_close(sum(parts), together[1])
 
