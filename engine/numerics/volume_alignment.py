@@ -38,8 +38,8 @@ GRID = 4608
 """Rotations compared: every rotation is within about 10 degrees of one of them."""
 _COARSE, _MIDDLE, _FINE = 10.0, 20.0, 40.0
 """Highest angular orders 2π k r / n that are compared in each stage, r the object's radius."""
-_KEPT = (16, 6, 3)
-"""Candidates of each hand refined in each stage."""
+_KEPT, _STEPS = (16, 6, 2), (3, 4, 4)
+"""Candidates of each hand refined in each stage, and steps."""
 _APART = np.deg2rad(12.0)
 """Candidates of a hand closer than this are one."""
 _MOST_COEFFICIENTS = 12_000
@@ -114,8 +114,10 @@ def align(
         raise ValueError(f"maps of the same size are needed, not {np.shape(mobile)} and {np.shape(target)}")
     size = min(n, work_size)
     moving, fixed = fourier_resample(mobile, size), fourier_resample(target, size)
-    from_centre, _ = extent(moving)
-    to_centre, reach = extent(fixed)
+    from_centre, first_reach = extent(moving)
+    to_centre, second_reach = extent(fixed)
+    # noise around a map makes it look larger than it is, and coarse too coarse
+    reach = min(first_reach, second_reach)
     radii = [min(order * size / (2 * np.pi * reach), size / 2 - 1) for order in (_COARSE, _MIDDLE, _FINE)]
     spectra = Spectrum(moving, from_centre, radii[-1]), Spectrum(fixed, to_centre, radii[-1])
     hands = (False, True) if mirror else (False,)
@@ -123,7 +125,9 @@ def align(
     for stage, radius in enumerate(radii):
         found = found.best_of_each_hand(_KEPT[stage])
         k = thinned(half_ball(radius))
-        found = refine(spectra[0], spectra[1].at(k).expand(len(found.score), -1), k, found, steps=6 - stage)
+        found = refine(
+            spectra[0], spectra[1].at(k).expand(len(found.score), -1), k, found, steps=_STEPS[stage]
+        )
     order = torch.argsort(found.score, descending=True)
     winner = int(order[0])
     hand = bool(found.mirrored[winner])
