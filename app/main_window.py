@@ -206,8 +206,10 @@ class MainWindow(QMainWindow):
         self.setWindowTitle(f"{run.folder.name} – {TITLE}")
         self.modes.show_run(run)
         self.actions_.export.setEnabled(run.exportable and not self.monitor.running)
-        if run.exportable:
-            self.tabs.setCurrentWidget(self.results if run.sds is None else self.sds_panels.results)
+        if run.ensemble is not None:
+            self.tabs.setCurrentWidget(self.results)
+        elif run.kind != "dps":
+            self._columns.show_first()
 
     def _show_tabs(self, kind: str) -> None:
         """Show the tabs for a kind of run."""

@@ -15,8 +15,10 @@ from app.newest import Newest
 from app.panels.volume_page import MOTION, VolumePage
 from app.sds_files import SdsRun, between, load_map, load_member, load_start
 from app.surfaces import Density, Shown
+from app.viewers.colours import value_range
 from app.volume_control import VolumeControl
 
+MOTION_TITLE = "Density change (SD between volumes)"
 CACHE_BYTES = 400_000_000
 
 
@@ -62,6 +64,7 @@ class MapsView(QObject):
         self._cache = Cache()
         self._reading, self._other_reading = Newest(background), Newest(background)
         self._caption = ""
+        self._coloured = False
         self.control.shown.connect(self._shown)
         self.control.other_shown.connect(page.show_other)
         self.control.failed.connect(self.failed)
@@ -172,12 +175,18 @@ class MapsView(QObject):
         if run is None or kind == "map":
             return name
         facts = (run.volumes if kind == "volume" else run.starts).get(int(name), {})
-        text = f"Volume of class average {name}" if kind == "volume" else f"Start {name}"
-        fit = facts.get("correlation")
-        return f"{text} · correlation with it {fit:.2f}" if isinstance(fit, int | float) else text
+        fit, score = facts.get("correlation"), facts.get("score")
+        if kind == "volume":
+            text = f"Volume {name}"
+            return f"{text} · fits its average {fit:.2f}" if isinstance(fit, int | float) else text
+        return f"Start {name} · score {score:.3g}" if isinstance(score, int | float) else f"Start {name}"
 
     def _shown(self, shown: Shown) -> None:
         page = self._page
+        if self.control.colour_by is not None and not self._coloured and shown.fine.values is not None:
+            # The first surface decides, so that the colours of those that follow can be compared.
+            self._coloured = True
+            page.volume.set_colour_range(value_range(shown.fine.values), MOTION_TITLE)
         page.show_surface(shown)
         page.set_caption(self._caption)
         page.volume.set_names(shown.density.name, self.control.other.name if self.control.other else "")
@@ -202,8 +211,9 @@ class MapsView(QObject):
 
     def _colour(self, what: str) -> None:
         motion = self.run.motion if self.run is not None and what == MOTION else None
+        self._coloured = False
+        self._page.volume.set_colour_range(None)
         self.control.set_colour_by(motion)
-        self._page.volume.set_colour_range(self.control.colour_range(), "Density change (SD between volumes)")
 
     def _complain(self, error: Exception) -> None:
         gone = isinstance(error, FileNotFoundError)

@@ -51,6 +51,11 @@ class StoredRun:
         return self.spec.kind if self.spec is not None else "sds" if self.sds is not None else "dps"
 
     @property
+    def completed(self) -> bool:
+        """Whether it came to its end."""
+        return any(event.type == "completed" for event in self.events)
+
+    @property
     def exportable(self) -> bool:
         """Whether there is something for other programs."""
         return self.ensemble is not None or (

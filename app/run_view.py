@@ -298,5 +298,7 @@ def unfinished(run: StoredRun) -> str:
     if isinstance(ended, Failed):
         return f"This run failed: {ended.message}"
     if ended is not None and ended.type == "cancelled":
+        if run.kind != "dps":
+            return "This run was cancelled."
         return "This run was cancelled before its first samples were finished."
     return "This run has not finished, and no process is computing it. Run it again in the same folder."

@@ -18,7 +18,7 @@ from app.sds_files import SdsRun
 # key in metrics.json, name of the curve, the threshold that it is judged by and what that one means
 _CURVES = (
     ("fsc_half", "Half sets", 0.143, "two halves of the class averages, refined separately"),
-    ("fsc_truth", "Against the reference", 0.5, "the map against the reference"),
+    ("fsc_truth", "Reference", 0.5, "the map against the reference"),
 )
 _SECONDS = {"prepare": "preparing", "tournament": "independent starts", "refine": "refinement",
             "volumes": "volumes", "landscape": "landscape", "evaluate": "judging"}  # fmt: skip
@@ -151,7 +151,7 @@ def summary_of(run: SdsRun) -> str:
 def rows_of(run: SdsRun) -> list[Row]:
     """The table of results: never a resolution without what it rests on."""
     rows = [
-        Row(f"FSC: {curve.name.lower()}", curve.sentence or "No statement was made.", curve.meaning)
+        Row(f"FSC, {curve.name.lower()}", curve.sentence or "No statement was made.", curve.meaning)
         for curve in curves_of(run.metrics)
     ]
     sentence = agreement_sentence(run.tournament) or agreement_sentence(_mapping(run.metrics, "agreement"))

@@ -22,13 +22,13 @@ from app.panels.starts import StartsPanel
 from app.panels.training import CLOSED_FORM, NETWORK, TrainingPlots
 from app.panels.viewer import ViewerPanel
 from app.run_files import StoredRun
-from app.run_view import LAST_PICTURE, RunView, unfinished
+from app.run_view import RunView, unfinished
 from app.sds_files import SdsRun, load_sds
 from app.sds_measures import agreement_of, baseline_of, curves_of, notes_of, rows_of, summary_of
 from app.snapshots import AnySnapshot
 from app.style import Theme
 from app.surfaces import Density
-from engine.events import TERMINAL, ImagesSnapshot, MapSnapshot, Metric, Result
+from engine.events import ImagesSnapshot, MapSnapshot, Metric, Result
 
 RELOAD_MS = 2500
 PLOT_MS = 300
@@ -181,7 +181,7 @@ class SdsView(QObject):
             self.maps.set_live(False)
         elif isinstance(event, ImagesSnapshot):
             self._viewer.show_page("images")
-            self._viewer.images.show_images(array, event.role, LAST_PICTURE)
+            self._viewer.images.show_images(array, event.role, f"Step {event.step:,}")
 
     @Slot(object)
     def show_run(self, run: StoredRun) -> None:
@@ -201,11 +201,8 @@ class SdsView(QObject):
         panels, chosen = self._panels, self._panels.matches.image
         self.run = sds
         self.maps.set_run(sds)
-        summary = summary_of(sds)
-        ended = run is None or any(
-            event.type == "completed" for event in run.events if isinstance(event, TERMINAL)
-        )
-        if run is not None and not ended:
+        summary, finished = summary_of(sds), run is not None and run.completed
+        if run is not None and not finished:
             summary = f"{unfinished(run)} {summary}"
         panels.results.show_results(
             summary,
@@ -213,6 +210,7 @@ class SdsView(QObject):
             curves_of(sds.metrics),
             exportable=run is not None and run.exportable,
             has_folder=run is not None,
+            finished=finished,
         )
         panels.starts.show_starts(
             sds.starts, agreement_of(sds.tournament), lone=sds.tournament.get("lone") is True

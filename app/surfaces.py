@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 FIRST_SHARE = 0.01  # of the voxels: what the first surface encloses
-MOST_SHARE = 0.5
+MOST_SHARE = 0.3
 PROFILE_VOXELS = 300_000
 BINS = 120
 SLAB_VOXELS = 250_000  # marching cubes keeps Python's lock: a slab of this size holds it for about 8 ms
@@ -62,7 +62,7 @@ class Profile:
 
     @property
     def range(self) -> tuple[float, float]:
-        """Levels worth looking at: those that enclose less than half of the voxels."""
+        """Levels worth looking at: those that enclose little enough of the box."""
         low, high = self.level(MOST_SHARE), float(self.levels[-1])
         return (low, high) if high > low else (low, low + 1.0)
 
@@ -219,7 +219,8 @@ def _crop(
         ranges.append((max(0, int(hit[0]) - 2), min(values.shape[axis], int(hit[-1]) + 3)))
     part = values[tuple(slice(a, b) for a, b in ranges)]
     finite = np.nan_to_num(part, nan=level - 1.0)
-    below = min(float(finite.min()), level - 1e-6 * max(1.0, abs(level)))
+    # As far below as the densest voxel is above: the surface then lies within half a voxel of the box.
+    below = min(float(finite.min()), 2 * level - float(finite.max()))
     padded = np.pad(finite, 1, constant_values=np.float32(below))
     return padded, np.array([a - 1.0 for a, _ in ranges])
 

@@ -9,10 +9,8 @@ from PySide6.QtCore import QObject, QTimer, Signal, Slot
 from app.background import Background, words
 from app.newest import Newest
 from app.surfaces import FIRST_SHARE, Density, Shown, Surface, at_level, isosurface, profile_of, show
-from app.viewers.colours import value_range
 
 FINE_AFTER_MS = 200
-RANGE_VOXELS = 100_000
 LIVE_VOXELS = 80**3  # of a map that moves: beyond, only the rough surface is made until it rests
 
 
@@ -96,14 +94,6 @@ class VolumeControl(QObject):
         self._others.drop()
         self.current = self.density = self.colour_by = self.other = None
         self.share, self.live = FIRST_SHARE, False
-
-    def colour_range(self) -> tuple[float, float] | None:
-        """Ends of the colour bar, from the colouring map as a whole so that frames can be compared."""
-        if self.colour_by is None:
-            return None
-        flat = self.colour_by.values.ravel()
-        flat = flat[:: max(1, flat.size // RANGE_VOXELS) | 1]
-        return value_range(flat[flat > 0])
 
     # ---- inside ---------------------------------------------------------------------------------
 

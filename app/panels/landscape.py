@@ -116,6 +116,8 @@ class LandscapePanel(QWidget):
         umap: NDArray[np.floating] | None = None,
     ) -> None:
         """Show volumes at (n, k), with the share of variance of each coordinate and their class averages."""
+        if np.array_equal(coordinates, self.coordinates) and np.array_equal(images, self.images):
+            return  # read again while the run goes on: a path that is being drawn stays
         self.stop()
         self.coordinates, self.images = coordinates, images
         self._explained, self._umap = explained, umap
@@ -123,7 +125,7 @@ class LandscapePanel(QWidget):
         for box, first in ((self._x, 0), (self._y, 1)):
             box.clear()
             for k, share in enumerate(explained):
-                box.addItem(f"Component {k + 1} ({100 * share:.0f} %)", k)
+                box.addItem(f"PC {k + 1} · {100 * share:.0f} %", k)
             if umap is not None and box is self._x:
                 box.addItem("UMAP", UMAP)
             box.setCurrentIndex(min(first, box.count() - 1))
@@ -154,6 +156,7 @@ class LandscapePanel(QWidget):
     def clear(self) -> None:
         """Show the empty state."""
         none = np.zeros((0, 0), np.float32)
+        self.coordinates = np.zeros((1, 0), np.float32)  # unlike none, so that it is shown
         self.set_landscape(none, none.ravel(), np.zeros(0, int))
 
     def stop(self) -> None:
@@ -256,6 +259,6 @@ class LandscapePanel(QWidget):
 def _axis(name: str) -> ChoiceBox:
     box = ChoiceBox()
     box.setAccessibleName(name)
-    box.setToolTip(f"{name}; in brackets the share of the variance between the volumes")
+    box.setToolTip(f"{name}: principal component, and its share of the variance between the volumes")
     box.setMinimumContentsLength(6)
     return box

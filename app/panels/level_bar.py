@@ -29,7 +29,7 @@ class LevelBar(QWidget):
         self.profile: Profile | None = None
         self.level = 0.0
         self._held = False
-        self.setMinimumSize(160, 56)
+        self.setMinimumSize(160, 68)
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.setCursor(Qt.CursorShape.SizeHorCursor)
         self.setToolTip("Density at which the surface is drawn: drag, or use the arrow keys (, and .)")

@@ -10,8 +10,10 @@ from typing import Any
 
 import numpy as np
 import pyqtgraph as pg
-from pyqtgraph.exporters import ImageExporter, SVGExporter
-from PySide6.QtCore import QBuffer, QPoint, Qt, Signal
+from pyqtgraph.exporters import ImageExporter
+from PySide6.QtCore import QBuffer, QPoint, QRectF, Qt, Signal
+from PySide6.QtGui import QPainter
+from PySide6.QtSvg import QSvgGenerator
 from PySide6.QtWidgets import QMenu, QVBoxLayout, QWidget
 
 from app.style import LIGHT, Theme
@@ -100,14 +102,26 @@ class Plot(QWidget):
             writer.writerow(names)
             writer.writerows([[_field(value) for value in row] for row in rows])
             return text.getvalue().encode()
-        if kind == "svg":
-            return bytes(SVGExporter(self.item).export(toBytes=True))
-        exporter = ImageExporter(self.item)
-        exporter.parameters()["width"] = PICTURE_WIDTH
         buffer = QBuffer()
         buffer.open(QBuffer.OpenModeFlag.WriteOnly)
-        exporter.export(toBytes=True).save(buffer, "PNG")
+        if kind == "svg":
+            self._draw_svg(buffer)
+        else:
+            exporter = ImageExporter(self.item)
+            exporter.parameters()["width"] = PICTURE_WIDTH
+            exporter.export(toBytes=True).save(buffer, "PNG")
         return bytes(buffer.data().data())
+
+    def _draw_svg(self, buffer: QBuffer) -> None:
+        # pyqtgraph's own exporter can't read the paths that Qt 6.11 writes.
+        generator = QSvgGenerator()
+        generator.setOutputDevice(buffer)
+        generator.setSize(self.widget.viewport().size())
+        generator.setViewBox(QRectF(self.widget.viewport().rect()))
+        generator.setTitle(f"{self._labels['left']} against {self._labels['bottom']}")
+        painter = QPainter(generator)
+        self.widget.render(painter)
+        painter.end()
 
     def _menu(self, position: QPoint) -> None:
         menu = QMenu(self)

@@ -61,7 +61,7 @@ class FscFamilyPlot(Plot):
         dashed = pg.mkPen(pen.color(), width=1, style=DASHED)
         line = pg.InfiniteLine(
             curve.threshold, angle=0, pen=dashed, label=f"{curve.threshold:g}: {curve.name.lower()}",
-            labelOpts={"position": 0.02, "anchors": [(0, 1), (0, 1)], "color": pen.color()},
+            labelOpts={"position": 0.99, "anchors": [(1, 1), (1, 1)], "color": pen.color()},
         )  # fmt: skip
         self.item.addItem(line, ignoreBounds=True)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from PySide6.QtCore import QPoint, Qt, Signal
+from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import (
     QAbstractItemView,
     QApplication,
@@ -31,6 +32,17 @@ NO_FSC = (
 )
 
 
+NO_FSC_YET = "No Fourier shell correlation yet. Nothing is said about resolution."
+
+
+class _Table(QTableWidget):
+    """A table whose rows are as high as their wrapped text needs at any width."""
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        self.resizeRowsToContents()
+
+
 class SdsResultsPanel(QWidget):
     """Summary, table, curves, buttons."""
 
@@ -42,7 +54,7 @@ class SdsResultsPanel(QWidget):
         self.rows: Sequence[Row] = ()
         self._summary = QLabel(EMPTY)
         self._summary.setWordWrap(True)
-        self._table = QTableWidget(0, 2)
+        self._table = _Table(0, 2)
         self._table.setAccessibleName("Results")
         self._table.horizontalHeader().hide()
         self._table.verticalHeader().hide()
@@ -52,7 +64,7 @@ class SdsResultsPanel(QWidget):
         self._table.setWordWrap(True)
         self._table.horizontalHeader().setSectionResizeMode(0, QHeaderView.ResizeMode.ResizeToContents)
         self._table.horizontalHeader().setSectionResizeMode(1, QHeaderView.ResizeMode.Stretch)
-        self._table.verticalHeader().setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
+        self._table.setStyleSheet("QTableWidget::item { padding: 3px 6px 5px 2px; }")
         self._table.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
         self._table.customContextMenuRequested.connect(self._menu)
         self.fsc = FscFamilyPlot()
@@ -97,6 +109,7 @@ class SdsResultsPanel(QWidget):
         *,
         exportable: bool,
         has_folder: bool,
+        finished: bool = True,
     ) -> None:
         """Show what there is; empty parts are hidden."""
         self.rows = rows
@@ -109,8 +122,10 @@ class SdsResultsPanel(QWidget):
                 item.setTextAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignTop)
                 self._table.setItem(i, column, item)
         self._table.setVisible(bool(rows))
+        self._table.resizeRowsToContents()
         self.fsc.set_curves(curves)
         self.fsc.setVisible(bool(curves))
+        self._no_fsc.setText(NO_FSC if finished else NO_FSC_YET)
         self._no_fsc.setVisible(bool(rows) and not curves)
         self._layout.setStretch(4, 0 if rows or curves else 1)
         self.export_button.setEnabled(exportable)

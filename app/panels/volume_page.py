@@ -61,8 +61,12 @@ class VolumePage(Page):
             (self._kind, 0), (self._map, 2), (self._colour, 2), (self._reset, 0), (self._shot, 0)
         ):  # fmt: skip
             first.addWidget(part, stretch)
+        first.insertStretch(3, 0)
         second.addWidget(self._other, 2)
         second.addWidget(self._caption, 3)
+        self._map.setPlaceholderText("In between")
+        for box in (self._kind, self._map, self._colour, self._other):
+            box.setMaximumWidth(240)
         self._stack = QStackedWidget()
         self._stack.addWidget(self.volume)
         self._stack.addWidget(self.slices)
@@ -95,8 +99,8 @@ class VolumePage(Page):
 
     def set_colours(self, *, motion: bool) -> None:
         """Offer colouring by motion or not."""
-        extra = [(MOTION, "Colour: motion")] if motion else []
-        _fill(self._colour, [(NOTHING, "Colour: plain"), *extra])
+        extra = [(MOTION, "By motion")] if motion else []
+        _fill(self._colour, [(NOTHING, "Plain colour"), *extra])
         self._colour.setVisible(motion)
 
     def show_surface(self, shown: Shown) -> None:
@@ -141,7 +145,7 @@ class VolumePage(Page):
         self._kind.setCurrentIndex(1 - self._kind.currentIndex())
 
     def reset_view(self) -> None:
-        """Show the whole box again."""
+        """Show everything again."""
         (self.slices if self.in_slices else self.volume).reset_view()
 
     def look_along_z(self) -> None:
@@ -187,7 +191,7 @@ def _choice(name: str, tip: str) -> ChoiceBox:
     box.setToolTip(tip)
     box.setMinimumWidth(90)
     box.setSizeAdjustPolicy(ChoiceBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-    box.setMinimumContentsLength(8)
+    box.setMinimumContentsLength(9)
     return box
 
 

@@ -57,7 +57,8 @@ class SliceImage(QWidget):
         width, height = max(1, self._image.width()), max(1, self._image.height())
         scale = min(self.width() / width, self.height() / height)
         size = (width * scale, height * scale)
-        return QRectF((self.width() - size[0]) / 2, (self.height() - size[1]) / 2, *size)
+        # At the bottom, beside its slider.
+        return QRectF((self.width() - size[0]) / 2, self.height() - size[1], *size)
 
     def mousePressEvent(self, event: QMouseEvent) -> None:
         """Move the crosshair."""

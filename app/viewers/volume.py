@@ -21,7 +21,8 @@ from app.viewers.surface_visual import Surface as SurfaceNode
 OVERLAY_OPACITY = 0.38
 ROUGH_WHEN_MS = 30.0  # of the frame time on a CPU: from there on a rough surface turns in place of the fine
 STILL_MS = 250
-FRAMING = 2.3  # height of the picture in radii of what is looked at
+FRAMING = 2.5  # height of the picture in radii of what is looked at
+REFIT = 1.4  # change of the surface's size after which the camera follows
 LIGHT_SIDE, LIGHT_UP = -0.45, 0.55  # over the viewer's left shoulder
 
 
@@ -34,7 +35,7 @@ class VolumeView(SceneWidget):
         self.colour_range: tuple[float, float] | None = None
         self.moving = False
         self._names = ("", "")
-        self._fitted_A = 0.0
+        self._fitted_A = self._extent_A = 0.0
         self._fine_ms = 0.0
         self._drawn_rough = False
         # The surface behind is drawn first, and what shines through last.
@@ -53,14 +54,16 @@ class VolumeView(SceneWidget):
         self._aim()
 
     def set_surfaces(self, fine: Surface, rough: Surface, *, radius_A: float) -> None:
-        """Show a surface; ``rough`` stands in for it while things move. The camera stays where it is.
+        """Show a surface; ``rough`` stands in for it while things move.
 
-        ``radius_A`` is half the box: only when it changes is the camera aimed anew.
+        ``radius_A`` is half the box. The camera stays where it is, until the surface has clearly shrunk
+        or grown and the user has not taken the camera.
         """
         self.fine, self.rough = fine, rough
-        if radius_A > 0 and abs(radius_A / max(self._fitted_A, 1e-9) - 1) > 0.02:
-            self._fitted_A = radius_A
-            if not self.touched:
+        self._extent_A = _extent(fine, radius_A)
+        if not self.touched and self._extent_A > 0:
+            change = self._extent_A / max(self._fitted_A, 1e-9)
+            if not 1 / REFIT < change < REFIT:
                 self._frame()
         self._upload()
 
@@ -93,7 +96,7 @@ class VolumeView(SceneWidget):
         self._show_legend()
 
     def reset_view(self) -> None:
-        """Forget where the user has turned to, and show the whole box."""
+        """Forget where the user has turned to, and show the whole surface."""
         self.touched = False
         self.look(START)
         self._frame()
@@ -159,9 +162,9 @@ class VolumeView(SceneWidget):
             node.set_view(eye, light)
 
     def _frame(self) -> None:
-        if self._fitted_A <= 0:
+        if self._extent_A <= 0:
             return
-        self.radius_A = self._fitted_A
+        self.radius_A = self._fitted_A = self._extent_A
         self.camera.depth_value = 40 * self.radius_A
         self.camera.center = (0.0, 0.0, 0.0)
         self.camera.scale_factor = FRAMING * self.radius_A
@@ -176,6 +179,14 @@ class VolumeView(SceneWidget):
         super()._after_draw(event)
         if self.detail.software and not self._drawn_rough:
             self._fine_ms = self.frame_ms
+
+
+def _extent(surface: Surface, half_box_A: float) -> float:
+    """Radius around the origin that holds nearly all of a surface, at most half the box, Å."""
+    if not len(surface.vertices):
+        return 0.0
+    some = surface.vertices[:: max(1, len(surface.vertices) // 4000)]
+    return float(min(half_box_A, max(1.0, np.percentile(np.linalg.norm(some, axis=1), 99.5))))
 
 
 def surface_colour(theme: Theme) -> str:

@@ -79,7 +79,7 @@ def write_sds(
     pictures = ((pictures - pictures.mean()) / pictures.std()).astype(np.float32)
     entries = [
         {
-            "row": i + 1, "file": "averages.mrcs", "count": 1200 - 60 * i, "shift_px": [0.0, 0.0],
+            "row": i + 1, "file": "averages.mrcs", "count": 1500 - 40 * i, "shift_px": [0.0, 0.0],
             "score": 1.0, "junk": i == 3, "duplicate_of": 2 if i == 5 else None,
         }
         for i in range(images)

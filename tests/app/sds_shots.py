@@ -20,7 +20,7 @@ from PySide6.QtWidgets import QApplication
 
 from app.main_window import MainWindow
 from app.settings import Settings
-from engine.events import MapSnapshot, Progress, Started
+from engine.events import Cancelled, MapSnapshot, Progress, Started
 from engine.io.atomic import write_npy
 from tests.app import sds_run
 from tests.app.conftest import ReplayWorker
@@ -71,7 +71,7 @@ class SdsShots:
         window, panels = self.window, self.window.sds_panels
         finished = sds_run.write_sds(self.work / "runs" / "arm", images=24, box=64, starts=10)
         self.open(finished)
-        window.viewer.volume.level.step(-120)
+        window.viewer.volume.level.step(-12)
         self.shots("1_finished_fsc")
         window.tabs.setCurrentWidget(panels.landscape)
         panels.landscape._picked(16)
@@ -123,7 +123,8 @@ class SdsShots:
             ))  # fmt: skip
             self.wait(seconds=0.12)
         self.shots("6_volume_forming")
-        window.monitor.leave()
+        tell(Cancelled(seconds=9.0))
+        self.wait(lambda: not window.monitor.running)
 
 
 if __name__ == "__main__":
