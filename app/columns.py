@@ -35,7 +35,8 @@ class Columns(QWidget):
         for part in (self._left, middle, self.tabs):
             self._splitter.addWidget(part)
         self._splitter.setSizes([390, 640, 400])
-        self._splitter.setStretchFactor(1, 1)
+        self._splitter.setStretchFactor(1, 3)
+        self._splitter.setStretchFactor(2, 1)
         self._splitter.setChildrenCollapsible(False)
         self._left.setMinimumWidth(NARROWEST)
         self.tabs.setMinimumWidth(NARROWEST)

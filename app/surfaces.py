@@ -13,6 +13,7 @@ MOST_SHARE = 0.3
 PROFILE_VOXELS = 300_000
 BINS = 120
 SLAB_VOXELS = 250_000  # marching cubes keeps Python's lock: a slab of this size holds it for about 8 ms
+SMOOTH_VOXELS = 72**3  # a surface through the voxels of a smaller map shows its facets
 ROUGH_VOXELS = 64**3  # a rough surface looks at no more than about this many
 
 
@@ -139,7 +140,14 @@ def rough_step(density: Density) -> int:
     return max(2, int(np.ceil((density.values.size / ROUGH_VOXELS) ** (1 / 3))))
 
 
-def isosurface(density: Density, level: float, *, step: int = 1, colour_by: Density | None = None) -> Surface:
+def isosurface(
+    density: Density,
+    level: float,
+    *,
+    step: int = 1,
+    smooth: bool = False,
+    colour_by: Density | None = None,
+) -> Surface:
     """Triangles where the density crosses a level, closed at the box's faces.
 
     Parameters
@@ -147,11 +155,15 @@ def isosurface(density: Density, level: float, *, step: int = 1, colour_by: Dens
     density : what is drawn.
     level : density of the surface.
     step : look at every voxel, every second, ...
+    smooth : look between the voxels, too, along cubic splines.
     colour_by : a map in the same frame, whose values at the vertices are returned, too.
     """
     cropped, first = _crop(density.values[::step, ::step, ::step], level)
     if cropped is None:
         return EMPTY
+    if smooth:
+        cropped = _between_voxels(cropped)
+    cropped = _closed(cropped, level)
     vertices, normals, faces = [], [], []
     count = 0
     for points, directions, triangles in _slabs(cropped, level):
@@ -161,7 +173,7 @@ def isosurface(density: Density, level: float, *, step: int = 1, colour_by: Dens
         count += len(points)
     if not count:
         return EMPTY
-    index = (np.concatenate(vertices) + first) * step
+    index = ((np.concatenate(vertices) - 1) * (0.5 if smooth else 1.0) + first) * step
     centre = np.array([n // 2 for n in density.values.shape])
     position = ((index - centre) * density.voxel_A)[:, ::-1]
     return Surface(
@@ -183,11 +195,18 @@ def sample(density: Density, points_A: NDArray[np.floating]) -> NDArray[np.float
 
 
 def show(
-    density: Density, share: float, *, colour_by: Density | None = None, rough_only: bool = False
+    density: Density,
+    share: float,
+    *,
+    colour_by: Density | None = None,
+    rough_only: bool = False,
+    smooth: bool = True,
 ) -> Shown:
     """Everything that is needed to draw a map at the level that encloses a share of its voxels."""
     profile = profile_of(density)
-    return at_level(density, profile, profile.level(share), colour_by=colour_by, rough_only=rough_only)
+    return at_level(
+        density, profile, profile.level(share), colour_by=colour_by, rough_only=rough_only, smooth=smooth
+    )
 
 
 def at_level(
@@ -197,18 +216,22 @@ def at_level(
     *,
     colour_by: Density | None = None,
     rough_only: bool = False,
+    smooth: bool = True,
 ) -> Shown:
-    """The same at a level in density units."""
+    """The same at a level in density units; ``smooth`` concerns the fine surface of small maps."""
     step = rough_step(density)
     rough = isosurface(density, level, step=step, colour_by=colour_by)
-    fine = rough if rough_only else isosurface(density, level, colour_by=colour_by)
+    if rough_only:
+        return Shown(density, profile, level, rough, rough)
+    smooth = smooth and density.values.size <= SMOOTH_VOXELS
+    fine = isosurface(density, level, smooth=smooth, colour_by=colour_by)
     return Shown(density, profile, level, fine, rough)
 
 
 def _crop(
     values: NDArray[np.float32], level: float
 ) -> tuple[NDArray[np.float32] | None, NDArray[np.float64]]:
-    """The part that holds the surface with a border below the level, and the index of its first voxel."""
+    """The part that holds the surface, and the index of its first voxel."""
     inside = values > level
     ranges = []
     for axis in range(3):
@@ -218,11 +241,23 @@ def _crop(
             return None, np.zeros(3)
         ranges.append((max(0, int(hit[0]) - 2), min(values.shape[axis], int(hit[-1]) + 3)))
     part = values[tuple(slice(a, b) for a, b in ranges)]
-    finite = np.nan_to_num(part, nan=level - 1.0)
+    return np.nan_to_num(part, nan=level - 1.0), np.array([float(a) for a, _ in ranges])
+
+
+def _closed(values: NDArray[np.float32], level: float) -> NDArray[np.float32]:
+    """The same with a border of one voxel below the level."""
     # As far below as the densest voxel is above: the surface then lies within half a voxel of the box.
-    below = min(float(finite.min()), 2 * level - float(finite.max()))
-    padded = np.pad(finite, 1, constant_values=np.float32(below))
-    return padded, np.array([a - 1.0 for a, _ in ranges])
+    below = min(float(values.min()), 2 * level - float(values.max()))
+    return np.pad(values, 1, constant_values=np.float32(below))
+
+
+def _between_voxels(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    """(2 n - 1) voxels for n along each axis, every second one as it was."""
+    from scipy.ndimage import zoom
+
+    factors = [(2 * n - 1) / n for n in values.shape]
+    finer: NDArray[np.float32] = zoom(values, factors, output=np.float32, order=3, mode="nearest")
+    return finer
 
 
 def _slabs(

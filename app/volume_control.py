@@ -100,7 +100,14 @@ class VolumeControl(QObject):
     def _ask(self, *, rough_only: bool = False) -> None:
         if self.density is not None:
             self._surfaces.ask(
-                partial(show, self.density, self.share, colour_by=self.colour_by, rough_only=rough_only),
+                partial(
+                    show,
+                    self.density,
+                    self.share,
+                    colour_by=self.colour_by,
+                    rough_only=rough_only,
+                    smooth=not self.live,
+                ),
                 self._got,
                 self._complain,
             )

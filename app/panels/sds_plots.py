@@ -8,11 +8,11 @@ import numpy as np
 import pyqtgraph as pg
 from numpy.typing import NDArray
 from PySide6.QtCore import QRectF, Qt, Signal
+from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QWidget
 
 from app.panels.plot import Plot, Table
 from app.sds_measures import Agreement, Curve
-from app.style import Theme
 from app.viewers.colours import ramp
 
 DASHED = Qt.PenStyle.DashLine
@@ -179,9 +179,10 @@ class AgreementPlot(Plot):
         self._found = found
         self.redraw()
 
-    def set_theme(self, theme: Theme) -> None:
-        """Use a theme's colours."""
-        super().set_theme(theme)
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Stay square: a higher plot would only have gaps above and below."""
+        super().resizeEvent(event)
+        self.setMaximumHeight(self.width() + 30)
 
     def redraw(self) -> None:
         """Draw cells, numbers, and frames around the groups."""

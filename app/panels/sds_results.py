@@ -64,7 +64,7 @@ class SdsResultsPanel(QWidget):
         self._table.setWordWrap(True)
         self._table.horizontalHeader().setSectionResizeMode(0, QHeaderView.ResizeMode.ResizeToContents)
         self._table.horizontalHeader().setSectionResizeMode(1, QHeaderView.ResizeMode.Stretch)
-        self._table.setStyleSheet("QTableWidget::item { padding: 3px 6px 5px 2px; }")
+        self._table.setStyleSheet("QTableWidget::item { padding: 3px 0px 5px 0px; }")
         self._table.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
         self._table.customContextMenuRequested.connect(self._menu)
         self.fsc = FscFamilyPlot()

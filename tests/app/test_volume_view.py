@@ -101,6 +101,16 @@ def test_a_rough_surface_is_nearly_the_same_with_fewer_triangles() -> None:
     np.testing.assert_allclose(np.linalg.norm(rough.vertices, axis=1), 60.0, rtol=5e-3)
 
 
+def test_a_smooth_surface_lies_where_the_density_says() -> None:
+    away = -ball(16, 0.0).values
+    blob = Density(np.exp(-(away**2) / (2 * 4.0**2)), VOXEL_A)
+    coarse, smooth = (isosurface(blob, np.exp(-0.5 * 1.7**2), smooth=smooth) for smooth in (False, True))
+    assert len(smooth.faces) == pytest.approx(4 * len(coarse.faces), rel=0.15)
+    off = [np.abs(np.linalg.norm(s.vertices, axis=1) - 1.7 * 4.0).max() for s in (coarse, smooth)]
+    assert off[1] < off[0] / 2
+    assert open_edges(smooth) == 0
+
+
 @pytest.mark.parametrize("values", [np.zeros((8, 8, 8)), np.full((8, 8, 8), np.nan)])
 def test_nothing_above_the_level_is_no_surface(values: np.ndarray) -> None:
     density = Density(values.astype(np.float32), 1.0)
