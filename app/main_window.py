@@ -120,7 +120,7 @@ class MainWindow(QMainWindow):
             panel.run_wanted.connect(self.start_run)
             panel.cancel_wanted.connect(self.cancel_run)
             panel.folder_wanted.connect(self._choose_runs_folder)
-            self.run_view.progressed.connect(panel.set_progress)
+        self.run_view.progressed.connect(self.modes.set_progress)
         run.preset_chosen.connect(session.apply_preset)
         run.settings_entered.connect(session.set_settings)
         run.prior_entered.connect(session.set_prior)

@@ -178,6 +178,10 @@ class Modes(QObject):
             self._finished.clear()
             self.middle.setCurrentIndex(RESULT)
 
+    def set_progress(self, share: float | None, status: str) -> None:
+        """Show progress in the panel of the mode whose job runs."""
+        self.panel.set_progress(share, status)
+
     def show_folder(self, folder: str) -> None:
         """Show where runs are written."""
         for panel in self.run_panels:
