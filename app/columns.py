@@ -8,6 +8,7 @@ from PySide6.QtCore import QByteArray, Qt
 from PySide6.QtWidgets import QHBoxLayout, QSplitter, QTabWidget, QWidget
 
 NARROWEST = 330
+NARROWEST_TABS = 390  # all titles fit
 
 
 class Columns(QWidget):
@@ -35,11 +36,11 @@ class Columns(QWidget):
         for part in (self._left, middle, self.tabs):
             self._splitter.addWidget(part)
         self._splitter.setSizes([390, 640, 400])
-        self._splitter.setStretchFactor(1, 3)
+        self._splitter.setStretchFactor(1, 5)
         self._splitter.setStretchFactor(2, 1)
         self._splitter.setChildrenCollapsible(False)
         self._left.setMinimumWidth(NARROWEST)
-        self.tabs.setMinimumWidth(NARROWEST)
+        self.tabs.setMinimumWidth(NARROWEST_TABS)
         layout = QHBoxLayout(self)
         layout.setContentsMargins(4, 4, 8, 4)
         layout.addWidget(self._splitter)

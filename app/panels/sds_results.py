@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from PySide6.QtCore import QPoint, Qt, Signal
-from PySide6.QtGui import QResizeEvent
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtGui import QContextMenuEvent
 from PySide6.QtWidgets import (
-    QAbstractItemView,
     QApplication,
+    QFrame,
+    QGridLayout,
     QHBoxLayout,
-    QHeaderView,
     QLabel,
     QMenu,
     QPushButton,
-    QTableWidget,
-    QTableWidgetItem,
+    QScrollArea,
     QVBoxLayout,
     QWidget,
 )
@@ -35,12 +34,54 @@ NO_FSC = (
 NO_FSC_YET = "No Fourier shell correlation yet. Nothing is said about resolution."
 
 
-class _Table(QTableWidget):
-    """A table whose rows are as high as their wrapped text needs at any width."""
+class RowsView(QScrollArea):
+    """Names and values in two columns; long values wrap, at any width."""
 
-    def resizeEvent(self, event: QResizeEvent) -> None:
-        super().resizeEvent(event)
-        self.resizeRowsToContents()
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.rows: Sequence[Row] = ()
+        self.setWidgetResizable(True)
+        self.setFrameShape(QFrame.Shape.NoFrame)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setAccessibleName("Results")
+        self.setMinimumHeight(90)
+        self.setStyleSheet("QScrollArea, QWidget#plain { background: transparent; border: none; }")
+        self._show()
+
+    def show_rows(self, rows: Sequence[Row]) -> None:
+        """Show these; the place that was scrolled to stays."""
+        if rows != self.rows:
+            self.rows = rows
+            self._show()
+
+    def contextMenuEvent(self, event: QContextMenuEvent) -> None:
+        """Offer to copy."""
+        menu = QMenu(self)
+        menu.addAction("Copy table", lambda: QApplication.clipboard().setText(as_text(self.rows)))
+        menu.exec(event.globalPos())
+        menu.deleteLater()
+
+    def _show(self) -> None:
+        page = QWidget()
+        page.setObjectName("plain")
+        grid = QGridLayout(page)
+        grid.setContentsMargins(0, 4, 4, 4)
+        grid.setVerticalSpacing(7)
+        grid.setHorizontalSpacing(12)
+        grid.setColumnStretch(1, 1)
+        for i, row in enumerate(self.rows):
+            name, value = QLabel(row.label), QLabel(row.value)
+            name.setObjectName("muted")
+            value.setWordWrap(True)
+            value.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+            # Its own menu would offer to copy one value only.
+            value.setContextMenuPolicy(Qt.ContextMenuPolicy.NoContextMenu)
+            for label in (name, value):
+                label.setToolTip(row.help)
+            grid.addWidget(name, i, 0, Qt.AlignmentFlag.AlignTop)
+            grid.addWidget(value, i, 1, Qt.AlignmentFlag.AlignTop)
+        grid.setRowStretch(len(self.rows), 1)
+        self.setWidget(page)
 
 
 class SdsResultsPanel(QWidget):
@@ -54,19 +95,7 @@ class SdsResultsPanel(QWidget):
         self.rows: Sequence[Row] = ()
         self._summary = QLabel(EMPTY)
         self._summary.setWordWrap(True)
-        self._table = _Table(0, 2)
-        self._table.setAccessibleName("Results")
-        self._table.horizontalHeader().hide()
-        self._table.verticalHeader().hide()
-        self._table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
-        self._table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
-        self._table.setShowGrid(False)
-        self._table.setWordWrap(True)
-        self._table.horizontalHeader().setSectionResizeMode(0, QHeaderView.ResizeMode.ResizeToContents)
-        self._table.horizontalHeader().setSectionResizeMode(1, QHeaderView.ResizeMode.Stretch)
-        self._table.setStyleSheet("QTableWidget::item { padding: 3px 0px 5px 0px; }")
-        self._table.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
-        self._table.customContextMenuRequested.connect(self._menu)
+        self._table = RowsView()
         self.fsc = FscFamilyPlot()
         self._no_fsc = QLabel(NO_FSC)
         self._no_fsc.setObjectName("muted")
@@ -114,15 +143,8 @@ class SdsResultsPanel(QWidget):
         """Show what there is; empty parts are hidden."""
         self.rows = rows
         self._summary.setText(summary)
-        self._table.setRowCount(len(rows))
-        for i, row in enumerate(rows):
-            for column, text in enumerate((row.label, row.value)):
-                item = QTableWidgetItem(text)
-                item.setToolTip(row.help)
-                item.setTextAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignTop)
-                self._table.setItem(i, column, item)
+        self._table.show_rows(rows)
         self._table.setVisible(bool(rows))
-        self._table.resizeRowsToContents()
         self.fsc.set_curves(curves)
         self.fsc.setVisible(bool(curves))
         self._no_fsc.setText(NO_FSC if finished else NO_FSC_YET)
@@ -134,9 +156,3 @@ class SdsResultsPanel(QWidget):
     def _retint(self) -> None:
         self.export_button.setIcon(style.icon("export"))
         self.folder_button.setIcon(style.icon("open"))
-
-    def _menu(self, position: QPoint) -> None:
-        menu = QMenu(self)
-        menu.addAction("Copy table", lambda: QApplication.clipboard().setText(as_text(self.rows)))
-        menu.exec(self._table.viewport().mapToGlobal(position))
-        menu.deleteLater()
