@@ -130,9 +130,11 @@ class Spectrum:
         count = int(shell.max()) + 2
         flat = self.grid.reshape(2, -1)
         mass = torch.zeros(count).index_add_(0, shell, 1 - share).index_add_(0, shell + 1, share)
-        sums = torch.zeros(2, count).index_add_(1, shell, flat * (1 - share))
-        sums.index_add_(1, shell + 1, flat * share)
-        mean = sums / mass.clamp_min(1e-6)
-        smooth = mean[:, shell] * (1 - share) + mean[:, shell + 1] * share
-        other.grid = (flat - smooth).reshape(self.grid.shape)
+        # what a pass leaves, because the mean over a shell is not the value at its middle, the next takes
+        for _ in range(3):
+            sums = torch.zeros(2, count).index_add_(1, shell, flat * (1 - share))
+            sums.index_add_(1, shell + 1, flat * share)
+            mean = sums / mass.clamp_min(1e-6)
+            flat = flat - (mean[:, shell] * (1 - share) + mean[:, shell + 1] * share)
+        other.grid = flat.reshape(self.grid.shape)
         return other
