@@ -116,6 +116,10 @@ class _Attempt:
             from engine.pipelines import train_denoiser
 
             train_denoiser.run(self._spec, context)
+        elif isinstance(self._spec, SdsSpec):
+            from engine.pipelines import sds
+
+            sds.run(self._spec, context)
 
     def _seconds(self) -> float:
         return time.monotonic() - self._began

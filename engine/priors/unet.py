@@ -1,8 +1,8 @@
 """U-Nets for images: the networks of score-based random tomography, and one that two CPU cores train.
 
-``paper`` and ``ribosome`` are the paper's, parameter for parameter (3.9 and 5.3 million). ``small`` folds
-each 2 × 2 pixels into four channels, which loses nothing and costs a quarter, and looks at the whole
-image only where it is smallest.
+``paper`` and ``ribosome`` are the paper's, parameter for parameter (3.9 and 5.3 million). ``small`` has half
+their channels and one residual block a level, and looks at the whole image only where it is smallest.
+Folding 2 × 2 pixels into channels made steps 1.7 times as fast and learned less in the same time.
 """
 
 from __future__ import annotations
@@ -33,25 +33,23 @@ class Preset:
     attention : whether the coarsest level has attention, besides the middle of the network.
     layers : residual blocks per level.
     groups : of the group normalisation.
-    patch : side of the squares of pixels that become channels.
     """
 
     channels: tuple[int, ...]
     attention: bool = True
     layers: int = 2
     groups: int = 32
-    patch: int = 1
 
     @property
     def multiple(self) -> int:
         """Image sides must be multiples of this; others are padded inside."""
-        return int(self.patch * 2 ** (len(self.channels) - 1))
+        return int(2 ** (len(self.channels) - 1))
 
 
 PRESETS = {
     "paper": Preset((32, 64, 128)),
     "ribosome": Preset((32, 64, 96, 128)),
-    "small": Preset((32, 64, 96), attention=False, layers=1, groups=8, patch=2),
+    "small": Preset((16, 32, 64), attention=False, layers=1, groups=8),
 }
 
 
@@ -73,14 +71,13 @@ class ImageNetwork(nn.Module):
         """Unit-variance estimate from unscaled noisy images."""
         _, _, c_in = scalings(per_item(sigma, x), self.sigma_data)
         height, width = x.shape[1:]
-        multiple, patch = self.preset.multiple, self.preset.patch
+        multiple = self.preset.multiple
         missing = (-width % multiple, -height % multiple)
         before = [m // 2 for m in missing]
         padding = (before[0], missing[0] - before[0], before[1], missing[1] - before[1])
         padded = functional.pad(c_in * x, padding)[:, None]
-        out = self.unet(functional.pixel_unshuffle(padded, patch), NOISE_SCALE * sigma.log()).sample
-        whole: Tensor = functional.pixel_shuffle(out, patch)[:, 0]
-        return whole[:, before[1] : before[1] + height, before[0] : before[0] + width]
+        out: Tensor = self.unet(padded, NOISE_SCALE * sigma.log()).sample
+        return out[:, 0, before[1] : before[1] + height, before[0] : before[0] + width]
 
 
 def _unet(preset: Preset) -> nn.Module:
@@ -89,8 +86,8 @@ def _unet(preset: Preset) -> nn.Module:
 
     plain = len(preset.channels) - preset.attention
     options: dict[str, Any] = {
-        "in_channels": preset.patch**2,
-        "out_channels": preset.patch**2,
+        "in_channels": 1,
+        "out_channels": 1,
         "block_out_channels": preset.channels,
         "layers_per_block": preset.layers,
         "norm_num_groups": preset.groups,

@@ -74,8 +74,8 @@ ImageDenoiserSpec = Annotated[ClosedFormDenoiser | TrainedDenoiser, Field(discri
 class Distillation(Model):
     """Score distillation (Algorithm 1): random projections are pulled towards what the denoiser knows."""
 
-    steps: int = field(60, help="Gradient steps for each volume.", ge=1, le=100000)
-    views_first: int = field(8, help="Random views in the first step.", ge=2, le=1024, advanced=True)
+    steps: int = field(40, help="Gradient steps for each volume.", ge=1, le=100000)
+    views_first: int = field(16, help="Random views in the first step.", ge=2, le=1024, advanced=True)
     views_last: int = field(
         32, help="Random views in the last step; grows geometrically.", ge=2, le=1024, advanced=True
     )
@@ -90,7 +90,7 @@ class Distillation(Model):
         1.0, help="Step size α of the gradient; stable below 2.", gt=0, lt=2, advanced=True
     )
     anchor: float = field(
-        0.1, help="Weight of a volume's own class average, as a share of the random views' weight.", ge=0,
+        1.0, help="Weight of a volume's own class average, as a share of the random views' weight.", ge=0,
         le=10, advanced=True,
     )  # fmt: skip
     solvent: bool = field(

@@ -1,0 +1,189 @@
+"""From class averages to volumes: starts, their tournament, consensus and poses, one volume per average.
+
+Each stage writes what it finished, and a run that goes on takes that up: no start and no volume is
+computed twice.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from engine.distillation.pose_search import PoseSearch
+from engine.distillation.volume_sds import ImageScale
+from engine.errors import InputError
+from engine.events import ImagesSnapshot, MapSnapshot, Progress
+from engine.io.atomic import write_npy
+from engine.io.averages import PreparedAverages, averages_record, prepare, rank, soft_disc
+from engine.io.class_averages import read_class_averages
+from engine.io.json_files import write_json
+from engine.io.mrc import read_volume
+from engine.io.volumes import SdsResults, write_prepared
+from engine.metrics.volumes import aligned_fsc, soft_sphere
+from engine.numerics.symmetry import point_group
+from engine.pipelines import sds_consensus, sds_volumes
+from engine.pipelines.context import RunContext
+from engine.priors.empirical import EmpiricalDenoiser
+from engine.priors.image_checkpoint import load_image_denoiser
+from engine.protocols import Denoiser
+from engine.specs.sds import SdsSpec
+
+SNAPSHOT_SECONDS = 0.3
+FEWEST = 3
+
+
+@dataclass
+class Setting:
+    """What all stages of a run share.
+
+    Attributes
+    ----------
+    prepared : the class averages, normalised.
+    scale : between density and normalised images.
+    images : (n, y, x) normalised, on the device.
+    search : poses, of the images as density.
+    mask : (z, y, x) soft sphere, where density may be.
+    group : rotations of the point group; None for C1.
+    seconds : spent, by stage.
+    """
+
+    spec: SdsSpec
+    context: RunContext
+    prepared: PreparedAverages
+    scale: ImageScale
+    images: Tensor
+    search: PoseSearch
+    mask: Tensor
+    group: Tensor | None
+    seconds: dict[str, float]
+    _shown: float = 0.0
+    _kept: Denoiser | None = None
+
+    @property
+    def results(self) -> SdsResults:
+        """The run's result files."""
+        return SdsResults(self.context.folder)
+
+    @property
+    def box(self) -> int:
+        """Side of images and maps."""
+        return self.search.box
+
+    @property
+    def pixel_size_A(self) -> float:
+        """Of the prepared images."""
+        return self.prepared.stack.pixel_size_A
+
+    def denoiser(self) -> Denoiser:
+        """What the spec names, made when first needed."""
+        if self._kept is None:
+            self._kept = _denoiser(self.spec, self.prepared, self.context)
+        return self._kept
+
+    def progress(self, stage: str, done: int, total: int, begun: float) -> None:
+        """Say how far a stage is, and stop if asked to."""
+        self.context.check()
+        eta = (time.monotonic() - begun) * (total - done) / done if done else None
+        self.context.emit(Progress(stage=stage, done=done, total=total, eta_s=eta))
+
+    def show(
+        self, volume: Tensor, step: int, total: int, sigma: float, label: str, *, now: bool = False
+    ) -> None:
+        """Let the window see a map, a few times a second at most."""
+        if not now and time.monotonic() - self._shown < SNAPSHOT_SECONDS:
+            return
+        self._shown = time.monotonic()
+        name = f"snapshots/map_{time.time_ns()}.npy"
+        write_npy(self.context.folder / name, volume.cpu().numpy().astype(np.float32))
+        self.context.emit(MapSnapshot(step, total, sigma, name, self.pixel_size_A, label))
+        for old in sorted((self.context.folder / "snapshots").glob("map_*.npy"))[:-8]:
+            old.unlink(missing_ok=True)
+
+    def show_images(self, images: NDArray[np.float32], step: int, role: str) -> None:
+        """Let the window see images."""
+        name = f"snapshots/images_{role}_{step:05d}.npy"
+        write_npy(self.context.folder / name, images)
+        self.context.emit(ImagesSnapshot(step, role, name))
+
+
+def _denoiser(spec: SdsSpec, prepared: PreparedAverages, context: RunContext) -> Denoiser:
+    wanted = spec.denoiser
+    if wanted.kind == "trained":
+        network, card = load_image_denoiser(wanted.weights, context.device)
+        stack = prepared.stack
+        card.require(stack.images.shape[-1], stack.pixel_size_A, prepared.mask_radius_px, path=wanted.weights)
+        return network
+    return EmpiricalDenoiser.fit(
+        prepared.stack.images,
+        mask_radius_px=prepared.mask_radius_px,
+        angle_step_deg=wanted.angle_step_deg,
+        components=wanted.components,
+        shift_px=wanted.shift_px,
+        device=context.device,
+    )
+
+
+def _prepare(spec: SdsSpec, context: RunContext) -> Setting:
+    begun = time.monotonic()
+    context.emit(Progress(stage="reading class averages", done=0, total=1))
+    averages = read_class_averages(spec.averages.file, pixel_size_A=spec.averages.pixel_size_A)
+    prepared = prepare(averages, spec.averages)
+    if len(prepared.used) < FEWEST:
+        raise InputError(
+            f"Only {len(prepared.used)} class averages are used; volumes need at least {FEWEST}.",
+            "Select more of them.",
+            spec.averages.file,
+        )
+    for note in (*averages.notes, *prepared.notes, prepared.contrast):
+        context.notice(note)
+    context.check()
+    record = averages_record(averages, prepared, rank(averages.images[prepared.used]))
+    folder = context.folder / "results"
+    written = write_prepared(
+        folder, prepared.stack, record["images"], mask_radius_px=prepared.mask_radius_px,
+        contrast=prepared.contrast, notes=prepared.notes,
+    )  # fmt: skip
+    for role, path in zip(("prepared", "averages"), written, strict=True):
+        context.result(role, path)
+    box = prepared.stack.images.shape[-1]
+    images = torch.from_numpy(prepared.stack.images).float().to(context.device)
+    disc = torch.from_numpy(np.asarray(soft_disc(box, prepared.mask_radius_px), np.float32))
+    scale = ImageScale(float(prepared.background), disc.to(context.device))
+    # a map needs the mask's soft edge inside its box
+    mask = torch.from_numpy(soft_sphere(box, min(prepared.mask_radius_px, box // 2 - 4.0)))
+    group = None if spec.symmetry == "C1" else torch.from_numpy(point_group(spec.symmetry)).float()
+    return Setting(
+        spec, context, prepared, scale, images, PoseSearch(scale.to_density(images)), mask.to(context.device),
+        None if group is None else group.to(context.device), {"prepare": time.monotonic() - begun},
+    )  # fmt: skip
+
+
+def run(spec: SdsSpec, context: RunContext) -> None:
+    """Reconstruct, judge, and write ``results/``.
+
+    Raises
+    ------
+    VerglasError
+        With advice: a file, a setting or the numbers are at fault. ``Cancelled`` if asked to stop; what
+        was finished is kept, and the run goes on from there.
+    """
+    setting = _prepare(spec, context)
+    metrics: dict[str, Any] = {"kind": "sds", "symmetry": spec.symmetry, "volumes": 0, "notes": []}
+    sds_consensus.make(setting, metrics)
+    if spec.volumes == "each":
+        sds_volumes.make(setting, metrics)
+    if spec.truth is not None:
+        context.emit(Progress(stage="comparing with the reference", done=0, total=1))
+        consensus = setting.results.consensus()
+        curve, _ = aligned_fsc(consensus.density, setting.pixel_size_A, read_volume(spec.truth), None)
+        metrics["fsc_truth"] = curve.as_dict()
+    metrics["seconds"] = {k: round(v, 2) for k, v in setting.seconds.items()}
+    path = context.folder / "results" / "metrics.json"
+    write_json(path, metrics)
+    context.result("metrics", path)
