@@ -93,7 +93,15 @@ class Setting:
         self.context.emit(Progress(stage=stage, done=done, total=total, eta_s=eta))
 
     def show(
-        self, volume: Tensor, step: int, total: int, sigma: float, label: str, *, now: bool = False
+        self,
+        volume: Tensor,
+        step: int,
+        total: int,
+        sigma: float,
+        label: str,
+        *,
+        now: bool = False,
+        voxel_size_A: float | None = None,
     ) -> None:
         """Let the window see a map, a few times a second at most."""
         if not now and time.monotonic() - self._shown < SNAPSHOT_SECONDS:
@@ -101,7 +109,7 @@ class Setting:
         self._shown = time.monotonic()
         name = f"snapshots/map_{time.time_ns()}.npy"
         write_npy(self.context.folder / name, volume.cpu().numpy().astype(np.float32))
-        self.context.emit(MapSnapshot(step, total, sigma, name, self.pixel_size_A, label))
+        self.context.emit(MapSnapshot(step, total, sigma, name, voxel_size_A or self.pixel_size_A, label))
         for old in sorted((self.context.folder / "snapshots").glob("map_*.npy"))[:-8]:
             old.unlink(missing_ok=True)
 

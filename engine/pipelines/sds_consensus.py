@@ -13,6 +13,7 @@ from torch import Tensor
 from engine.distillation.ab_initio import Round, Schedule, refine_locally, search
 from engine.distillation.pose_search import PoseSearch, PosteriorPoses
 from engine.distillation.volume_sds import distil
+from engine.io.image_resampling import resampled
 from engine.io.json_files import read_json, write_json
 from engine.io.pose_table import make_table, write_poses
 from engine.io.volumes import CONSENSUS, HALVES, TOURNAMENT, write_map, write_projections, write_start
@@ -43,7 +44,9 @@ def make(setting: Setting, metrics: dict[str, Any]) -> None:
     metrics["agreement"] = tournament
     if tournament["starts"] > 1 and not tournament["agree"]:
         setting.context.notice(tournament["sentence"], warning=True)
-    density = fourier_resample(results.start(tournament["medoid"]).density, setting.box)
+    start = results.start(tournament["medoid"]).density
+    # sums along fewer, larger voxels gave the same images
+    density = fourier_resample(start, setting.box) * (len(start) / setting.box)
     medoid = torch.from_numpy(np.array(density, np.float32)).to(setting.images).clamp_min(0)
     if not setting.spec.refine_rounds:
         write_map(results.folder / CONSENSUS, medoid.cpu().numpy(), setting.pixel_size_A)
@@ -92,7 +95,7 @@ def _coarse(setting: Setting) -> PoseSearch:
     box = min(setting.box, START_BOX)
     if box == setting.box:
         return setting.search
-    small = [fourier_resample(image, box) for image in images.cpu().numpy()]
+    small = resampled(images.cpu().numpy(), box)
     return PoseSearch(torch.from_numpy(np.asarray(small, np.float32)).to(images.device))
 
 
