@@ -2,7 +2,7 @@
 
 Model: the image of view v has the coefficients ``Y_v(k) = H_v(k) F(R_v^T k) + noise`` of variance
 ``1 / w_v(k)``, with F the map's transform, a priori zero with variance tau²(|k|). The best estimate under
-Gaussian statistics, coefficient by coefficient, is (Scheres 2012, J. Mol. Biol. 415, 406, Eq. 3)
+Gaussian statistics, coefficient by coefficient, is (Scheres 2012, J. Mol. Biol. 415, 406)
 
 ``F = sum_v w_v H_v* Y_v / (sum_v w_v |H_v|² + 1 / tau²)``.
 

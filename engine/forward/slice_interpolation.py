@@ -42,7 +42,7 @@ def kernel_width(padding: float) -> float:
     """The kernel's beta for an oversampled grid: ``0.976 pi TAPS (1 - 1 / (2 padding))``.
 
     The main lobe of the kernel's transform then ends just where the nearest alias of the map begins
-    (Barnett et al. 2019, section 3.2, with their safety factor).
+    (Barnett et al. 2019); the factor just below 1 leaves a little room, as theirs does.
     """
     return 0.976 * math.pi * TAPS * (1.0 - 0.5 / padding)
 
