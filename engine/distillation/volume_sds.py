@@ -5,7 +5,8 @@ projected in one known direction, in which it must look like its own class avera
 random directions, in which it must look like something that the denoiser D knows:
 ``r_m = x_m - D(x_m + t eps, t)`` with ``x_m = f(V, R_m)``. The residuals go back by the adjoint of f,
 ``V <- V - alpha mean_m f^T r_m``; no gradient passes through the denoiser. Here f is the sum along the view
-over ``sqrt(n)``, n the box, so that ``f f^T`` is the identity on a slice and any ``alpha < 2`` is stable.
+over ``sqrt(n)``, n the box, so that ``f f^T`` is the identity on a slice and any ``alpha < 2`` is stable;
+where a heavy anchor makes the weights exceed the number of views, steps are shortened to keep it so.
 
 What differs from the paper, each by a setting: the noise level falls from step to step, the anchor keeps a
 fixed share of the random views' weight (its share of the mean would fall as 1/M), density stays inside a mask
@@ -27,6 +28,9 @@ from engine.forward.fourier_slice import SliceProjector
 from engine.numerics.rotations import random_rotations
 from engine.protocols import Denoiser
 from engine.specs.sds import Distillation
+
+STABLE = 1.98
+"""Longest step times the sum of the views' weights: at 2, what all views share would swing for ever."""
 
 
 @dataclass(frozen=True)
@@ -132,9 +136,10 @@ def distil(
         begun = time.perf_counter()
         gradient = projector.transform_adjoint(
             projector.insert(projector.coefficients(torch.cat([weight * anchored, pulls]), ready), ready)
-        ) / (size * (1 + len(free)))
+        )
         spent_projector += time.perf_counter() - begun
-        volume = volume - settings.step_size * gradient
+        length = min(settings.step_size / (1 + len(free)), STABLE / (weight * len(own) + len(free)))
+        volume = volume - (length / size) * gradient
         if settings.solvent:
             volume = volume.clamp_min(0.0) * mask
         residual = float(pulls.square().mean().sqrt())
