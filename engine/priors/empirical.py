@@ -131,11 +131,13 @@ class EmpiricalDenoiser:
         count = found.coefficients.shape[2]
         rows = torch.arange(len(stack)).repeat(len(shifts))
         angles = max(1, round(360 / angle_step_deg))
+        # complex numbers are incomplete on MPS
+        home = torch.device("cpu" if torch.device(device).type == "mps" else device)
         return cls(
-            basis.to(device),
-            coefficients.to(device),
-            torch.cat([rows, rows]).to(device),
-            (torch.arange(2 * count) >= count).to(device),
+            basis.to(home),
+            coefficients.to(home),
+            torch.cat([rows, rows]).to(home),
+            (torch.arange(2 * count) >= count).to(home),
             angles,
             found.explained,
         )
@@ -153,16 +155,20 @@ class EmpiricalDenoiser:
         -------
         Same shape; 0 outside the mask.
         """
+        there, home = x.device, self._coefficients.device
+        x, sigma = x.to(home), sigma.to(home)
         out = torch.empty_like(x, dtype=torch.float32)
         for part in self._parts(len(x)):
             weights = torch.softmax(self._logits(x[part], sigma[part]).flatten(1), dim=1)
             weights = weights.view(-1, self._coefficients.shape[2], self.angles)
             out[part] = self._basis.synthesise(self._mix(weights))
-        return out
+        return out.to(there)
 
     @torch.no_grad()
     def posterior(self, x: Float[Tensor, "n y x"], sigma: Float[Tensor, " n"], k: int = 1) -> Posterior:
         """The k likeliest templates of each noisy image."""
+        home = self._coefficients.device
+        x, sigma = x.to(home), sigma.to(home)
         found = []
         for part in self._parts(len(x)):
             weights = torch.softmax(self._logits(x[part], sigma[part]).flatten(1), dim=1)
