@@ -10,8 +10,9 @@ import typer
 from engine.commands.execution import carry_out
 from engine.errors import SpecError
 from engine.specs import codec
-from engine.specs.job import DpsSpec
-from engine.specs.presets import PRESETS, preset
+from engine.specs.job import DpsSpec, JobSpec
+from engine.specs.presets import PRESETS, SDS_PRESETS, preset, sds_preset
+from engine.specs.sds import SdsSpec
 
 
 def run(
@@ -26,7 +27,12 @@ def run(
     seed: Annotated[int | None, typer.Option(help="Random seed: same seed, same result.")] = None,
     preset_name: Annotated[
         str | None,
-        typer.Option("--preset", metavar="NAME", help=f"Settings by name: {', '.join(PRESETS)}."),
+        typer.Option(
+            "--preset",
+            metavar="NAME",
+            help=f"Settings by name. Structures: {', '.join(PRESETS)}. "
+            f"Volumes from class averages: {', '.join(SDS_PRESETS)}.",
+        ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the outcome as JSON, for scripts.")] = False,
 ) -> int:
@@ -49,13 +55,30 @@ def run(
     description = codec.load_spec(spec)
     changes: dict[str, Any] = {}
     if preset_name is not None:
-        chosen = preset(preset_name)
-        if not isinstance(description, DpsSpec):
-            raise SpecError("Presets are for reconstructions, not for training.", "", spec)
-        description = description.model_copy(update=chosen.settings(description.observations))
+        description = _with_preset(description, preset_name, spec)
+    if samples is not None and not isinstance(description, DpsSpec):
+        raise SpecError(
+            "`--samples` is for structures from views; this run makes none.", "Leave it out.", spec
+        )
     changes |= {
         k: v for k, v in {"device": device, "samples": samples, "seed": seed}.items() if v is not None
     }
     if changes:
         description = codec.validate(description.model_dump(mode="json") | changes)
     return carry_out(description, out, as_json=as_json)
+
+
+def _with_preset(description: JobSpec, name: str, path: Path) -> JobSpec:
+    """The description with a preset's settings; what it says of the data and the particle stays."""
+    if isinstance(description, DpsSpec):
+        return description.model_copy(update=preset(name).settings(description.observations))
+    if not isinstance(description, SdsSpec):
+        raise SpecError("Presets are for reconstructions, not for training.", "Leave it out.", path)
+    chosen = sds_preset(name)
+    own = ("title", "symmetry", "only", "seed", "device", "truth")
+    kept = {field: getattr(description, field) for field in own}
+    denoiser = description.denoiser
+    weights = denoiser.weights if denoiser.kind == "trained" else ""
+    if chosen.trained == bool(weights):
+        kept["denoiser"] = denoiser
+    return chosen.spec(description.averages, weights=weights, **kept)
