@@ -43,6 +43,7 @@ from engine.types import FloatArray, ImageStack, Volume
 PREPARED, AVERAGES, PROJECTIONS = "prepared.mrcs", "averages.json", "projections.mrcs"
 CONSENSUS, HALVES = "consensus.mrc", ("half_1.mrc", "half_2.mrc")
 TOURNAMENT, METRICS = "tournament.json", "metrics.json"
+REFERENCE = "reference.mrc"  # the map to judge by, brought into the consensus's frame
 
 _NOT_YET = "Wait until the run has got that far, or open a finished run."
 

@@ -15,7 +15,7 @@ from engine.errors import InputError
 from engine.io.json_files import plain, write_json
 from engine.io.mrc import read_volume
 from engine.io.pixel_size import PixelSizeError
-from engine.io.volumes import AVERAGES, SdsResults, write_map
+from engine.io.volumes import AVERAGES, REFERENCE, SdsResults, write_map
 from engine.metrics.volumes import HAND_KNOWN, soft_sphere, volume_fsc
 from engine.numerics.regrid import on_grid
 from engine.numerics.volume_alignment import VolumeAlignment, align, apply_alignment
@@ -24,7 +24,7 @@ from engine.pipelines.sds_figures import fsc_figure
 from engine.types import FloatArray, Volume
 
 SCHEMA_VERSION = 1
-EVALUATION, FIGURE, REFERENCE = "evaluation.json", "evaluation.png", "reference.mrc"
+EVALUATION, FIGURE = "evaluation.json", "evaluation.png"
 THRESHOLDS = {"resolution_0p5_A": 0.5, "resolution_0p143_A": 0.143}
 _TRUTHS = re.compile(r"volume_(\d{4,})\.mrc")
 

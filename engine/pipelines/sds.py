@@ -24,7 +24,7 @@ from engine.io.averages import PreparedAverages, averages_record, prepare, rank,
 from engine.io.class_averages import read_class_averages
 from engine.io.json_files import write_json
 from engine.io.mrc import read_volume
-from engine.io.volumes import SdsResults, write_prepared
+from engine.io.volumes import REFERENCE, SdsResults, write_map, write_prepared
 from engine.metrics.volumes import aligned_fsc, soft_sphere
 from engine.numerics.symmetry import point_group
 from engine.pipelines import sds_consensus, sds_volumes
@@ -113,6 +113,14 @@ class Setting:
         for old in sorted((self.context.folder / "snapshots").glob("map_*.npy"))[:-8]:
             old.unlink(missing_ok=True)
 
+    def correlation(self, a: Tensor, b: Tensor) -> NDArray[np.float64]:
+        """Pearson's correlation of each image of one stack with that of another, inside the mask, (n,)."""
+        inside = self.scale.disc > 0.5
+        first, second = (t[:, inside] - t[:, inside].mean(dim=1, keepdim=True) for t in (a, b))
+        norms = first.norm(dim=1) * second.norm(dim=1)
+        found = ((first * second).sum(dim=1) / norms.clamp_min(1e-12)).cpu().numpy()
+        return np.asarray(found, np.float64)
+
     def show_images(self, images: NDArray[np.float32], step: int, role: str) -> None:
         """Let the window see images."""
         name = f"snapshots/images_{role}_{step:05d}.npy"
@@ -189,8 +197,11 @@ def run(spec: SdsSpec, context: RunContext) -> None:
     if spec.truth is not None:
         context.emit(Progress(stage="comparing with the reference", done=0, total=1))
         consensus = setting.results.consensus()
-        curve, _ = aligned_fsc(consensus.density, setting.pixel_size_A, read_volume(spec.truth), None)
+        curve, moved = aligned_fsc(consensus.density, setting.pixel_size_A, read_volume(spec.truth), None)
         metrics["fsc_truth"] = curve.as_dict()
+        path = setting.results.folder / REFERENCE
+        write_map(path, moved, setting.pixel_size_A)
+        context.result("reference", path)
     metrics["seconds"] = {k: round(v, 2) for k, v in setting.seconds.items()}
     path = context.folder / "results" / "metrics.json"
     write_json(path, metrics)

@@ -53,9 +53,8 @@ def make(setting: Setting, metrics: dict[str, Any]) -> None:
         setting.context.result("consensus", results.folder / CONSENSUS)
         return
     found, confidence = _refined(setting, setting.search, medoid, "refining the consensus")
-    _write_consensus(setting, found, confidence)
+    _write_consensus(setting, found, confidence, metrics)
     metrics["confidence"] = {"median": float(np.median(confidence))}
-    metrics["correlation"] = {"median": float(found.poses.correlation.median())}
     if setting.spec.half_sets:
         _halves(setting, found, metrics)
 
@@ -210,20 +209,22 @@ def _confidence(poses: PosteriorPoses, group: Tensor | None) -> Any:
     return (poses.weights * near).sum(dim=1).cpu().numpy()
 
 
-def _write_consensus(setting: Setting, found: Round, confidence: Any) -> None:
+def _write_consensus(setting: Setting, found: Round, confidence: Any, metrics: dict[str, Any]) -> None:
     folder, pixel = setting.results.folder, setting.pixel_size_A
     poses = found.poses
-    write_map(folder / CONSENSUS, found.volume.cpu().numpy(), pixel)
-    table = make_table(
-        poses.rotations[:, 0].cpu().numpy().astype(np.float64),
-        poses.shifts_px[:, 0].cpu().numpy().astype(np.float64) * pixel,
-        pixel, confidence=confidence, correlation=poses.correlation.cpu().numpy(),
-    )  # fmt: skip
-    star, _ = write_poses(folder, table, box=setting.box, counts=setting.results.counts())
     density = setting.search.projector.project(
         found.volume, poses.rotations[:, 0], shifts_px=poses.shifts_px[:, 0]
     )
     projections = setting.scale.to_denoiser(density)
+    correlation = setting.correlation(projections, setting.images)
+    metrics["correlation"] = {"median": float(np.median(correlation))}
+    write_map(folder / CONSENSUS, found.volume.cpu().numpy(), pixel)
+    table = make_table(
+        poses.rotations[:, 0].cpu().numpy().astype(np.float64),
+        poses.shifts_px[:, 0].cpu().numpy().astype(np.float64) * pixel,
+        pixel, confidence=confidence, correlation=correlation,
+    )  # fmt: skip
+    star, _ = write_poses(folder, table, box=setting.box, counts=setting.results.counts())
     path = write_projections(folder, projections.cpu().numpy(), pixel)
     for role, file in (("consensus", folder / CONSENSUS), ("poses", star), ("projections", path)):
         setting.context.result(role, file)

@@ -80,15 +80,14 @@ def _one(setting: Setting, image: int, consensus: Tensor | None, poses: Any) -> 
     turned = torch.eye(3)[None] if pose is None else pose[None]
     moved = None if shift is None else shift[None]
     density = setting.search.projector.project(made.volume, turned, shifts_px=moved)
-    seen = setting.scale.to_denoiser(density)[0]
-    inside = setting.scale.disc > 0.5
-    pair = torch.stack([seen[inside], setting.images[row][inside]])
+    seen = setting.scale.to_denoiser(density)
+    correlation = setting.correlation(seen, setting.images[row][None])
     return made.volume, {
         "seed": seed,
         "seconds": round(time.monotonic() - begun, 3),
         "seconds_projector": round(made.seconds_projector, 3),
         "seconds_denoiser": round(made.seconds_denoiser, 3),
-        "correlation": float(torch.corrcoef(pair)[0, 1]),
+        "correlation": float(correlation[0]),
         "residual": made.residual,
     }
 
