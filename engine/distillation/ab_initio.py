@@ -82,15 +82,15 @@ def directions(count: int) -> Float[Tensor, "count 3 3"]:
     return torch.from_numpy(np.stack([x, np.cross(view, x), view], axis=1)).float()
 
 
-def random_poses(count: int, rng: np.random.Generator) -> PosteriorPoses:
+def random_poses(count: int, rng: np.random.Generator, device: torch.device | str = "cpu") -> PosteriorPoses:
     """One uniformly random orientation for each image."""
     return PosteriorPoses(
-        torch.from_numpy(random_rotations(count, rng)).float()[:, None],
-        torch.zeros(count, 1, 2),
-        torch.ones(count, 1),
-        torch.zeros(count),
-        torch.zeros(1),
-        torch.zeros(count),
+        torch.from_numpy(random_rotations(count, rng)).float()[:, None].to(device),
+        torch.zeros(count, 1, 2, device=device),
+        torch.ones(count, 1, device=device),
+        torch.zeros(count, device=device),
+        torch.zeros(1, device=device),
+        torch.zeros(count, device=device),
     )
 
 
@@ -124,7 +124,8 @@ def search(
     device, count = images.images.device, len(images.images)
     volume = start
     if volume is None:
-        volume = _kept(images.maximise(random_poses(count, rng), k_max=schedule.k_first), mask)
+        poses = random_poses(count, rng, device)
+        volume = _kept(images.maximise(poses, k_max=schedule.k_first), mask)
     spread = directions(schedule.views).to(device)
     steps = torch.tensor([-1.0, 0.0, 1.0]) * schedule.shift_px
     shifts = torch.cartesian_prod(steps, steps) if schedule.shift_px else None

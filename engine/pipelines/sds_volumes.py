@@ -63,7 +63,7 @@ def _wanted(setting: Setting) -> list[int]:
 def _one(setting: Setting, image: int, consensus: Tensor | None, poses: Any) -> tuple[Tensor, dict[str, Any]]:
     spec, begun = setting.spec, time.monotonic()
     row, seed = image - 1, spec.seed * 100_000 + image
-    pose = shift = None
+    pose = shift = None  # without a pose nobody knows where a point group's axes are
     if poses is not None:
         pose = torch.from_numpy(poses.rotations[row]).to(setting.images)
         shift = torch.from_numpy(poses.shifts_A[row] / setting.pixel_size_A).to(setting.images)
@@ -75,7 +75,7 @@ def _one(setting: Setting, image: int, consensus: Tensor | None, poses: Any) -> 
     made = distil(
         setting.denoiser(), setting.scale, setting.images[row], spec.distillation,
         projector=setting.search.projector, mask=setting.mask, seed=seed, start=consensus, pose=pose,
-        shift_px=shift, group=setting.group, watch=watch,
+        shift_px=shift, group=None if pose is None else setting.group, watch=watch,
     )  # fmt: skip
     turned = torch.eye(3)[None] if pose is None else pose[None]
     moved = None if shift is None else shift[None]
