@@ -1,4 +1,7 @@
-"""``verglas demo``: a real complex from three projections, with its controls, in a few minutes."""
+"""``verglas demo``: a real complex from three projections, with controls, and from class averages.
+
+:func:`run_demo` is the command; class averages are the matter of :mod:`engine.commands.volume_demonstration`.
+"""
 
 from __future__ import annotations
 
@@ -8,11 +11,12 @@ import time
 from collections.abc import Callable
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from engine import errors
+from engine.commands.volume_demonstration import run_volumes
 from engine.errors import RunError
 from engine.events import Cancelled, Event, Failed, Progress
 from engine.io.atomic import write_text
@@ -28,8 +32,10 @@ from engine.pipelines.truth import load_truth
 from engine.specs.codec import load_spec
 from engine.specs.components import GaussianPrior, MaximumLikelihood, ProjectionImages
 from engine.specs.job import DpsSpec
+from engine.specs.sds import SdsSpec
 
 Echo = Callable[[str], None]
+Part = Literal["dps", "sds"]
 _ROWS = {
     "rmsd_points_A": "RMSD to the 1024-point truth, aligned (Å)",
     "rmsd_points_unaligned_A": "RMSD to the 1024-point truth, as placed (Å)",
@@ -69,34 +75,57 @@ def _say_progress(echo: Echo) -> Callable[[Event], None]:
     last = [0.0]
 
     def told(event: Event) -> None:
-        if isinstance(event, Progress) and event.stage == "sampling" and time.monotonic() - last[0] > 10:
+        if isinstance(event, Progress) and event.done and time.monotonic() - last[0] > 10:
             last[0] = time.monotonic()
             left = "" if event.eta_s is None else f", about {event.eta_s:.0f} s left"
-            echo(f"    {100 * event.done / event.total:3.0f} %{left}")
+            echo(f"    {event.stage}: {100 * event.done / event.total:3.0f} %{left}")
 
     return told
 
 
-def run_demo(out: Path, echo: Echo) -> Path:
+def run_demo(out: Path, echo: Echo, only: Part | None = None) -> Path:
     """Run, compare, export, draw.
 
     Parameters
     ----------
     out : folder for everything that is written.
     echo : prints one line.
+    only : leave out the other part.
 
     Returns
     -------
-    The run directory of the reconstruction, for the window.
+    A run directory for the window: the reconstruction of points, or of volumes if that alone was made.
 
     Raises
     ------
     VerglasError
         If a run fails or a file can't be written.
     """
+    out = out.absolute()
+    written: list[Path] = []
+    shown: list[Path] = []
+    if only != "sds":
+        written += _points(out, echo)
+        shown.append(out / "dps")
+    if only != "dps":
+        spec = load_spec(demo_folder() / "averages.toml")
+        assert isinstance(spec, SdsSpec)
+        if shown:
+            echo("")
+        folder, files = run_volumes(spec, out, echo, _say_progress(echo))
+        written += files
+        shown.append(folder)
+    echo("\nWritten to " + str(out) + ":")
+    echo("  " + "  ".join(p.name for p in written))
+    if len(shown) > 1:
+        echo(f"The volumes can be looked at later: verglas app {shown[1]}")
+    return shown[0]
+
+
+def _points(out: Path, echo: Echo) -> list[Path]:
+    """The part with projections; the files written beside the runs."""
     spec = load_spec(demo_folder() / "job.toml")
     assert isinstance(spec, DpsSpec)
-    out = out.absolute()
     _clear(out)
     views = spec.observations[0]
     assert isinstance(views, ProjectionImages)
@@ -116,11 +145,9 @@ def run_demo(out: Path, echo: Echo) -> Path:
         }
     table = _table(reports)
     echo("\n" + table)
-    written = [*_export(out), *_draw(out, spec, views, reports)]
+    written = [*_export(out), *_draw(out, spec, views, reports), out / "table.txt"]
     write_text(out / "table.txt", table + "\n")
-    echo("\nWritten to " + str(out) + ":")
-    echo("  " + "  ".join(p.name for p in [*written, out / "table.txt"]))
-    return out / "dps"
+    return written
 
 
 def _table(reports: dict[str, dict[str, Any]]) -> str:

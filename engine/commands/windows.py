@@ -6,9 +6,11 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal, cast
 
 import typer
+
+from engine.errors import SpecError
 
 
 def has_display() -> bool:
@@ -48,21 +50,30 @@ def demo(
         Path, typer.Option("--out", "-o", metavar="DIR", help="Folder for the demo's files.")
     ] = Path("demo-output"),
     no_window: Annotated[bool, typer.Option("--no-window", help="Don't open the window at the end.")] = False,
+    only: Annotated[
+        str | None,
+        typer.Option(metavar="dps|sds", help="Only points from projections, or only volumes from averages."),
+    ] = None,
 ) -> int:
-    """Reconstruct a real complex from simulated projections that come with Verglas.
+    """Reconstruct a real complex from simulated images that come with Verglas.
 
-    Takes a few minutes on two CPU cores. Prints RMSDs beside those of maximum likelihood, writes PDB,
-    mmCIF, MRC, CSV and figures, and opens the window on the result when there is a display.
+    First points from three projections at known poses, then a map from 40 class averages without poses.
+    Takes some minutes on two CPU cores. Prints RMSDs beside those of maximum likelihood, and how far the
+    map agrees with its halves and with the truth; writes PDB, mmCIF, MRC, STAR, CSV, ChimeraX files and
+    figures, and opens the window on the points when there is a display.
 
     \b
     Examples:
       verglas demo
       verglas demo --out my-demo --no-window
+      verglas demo --only sds
     """  # noqa: D301 - \b is click's mark for "don't wrap"
+    if only not in (None, "dps", "sds"):
+        raise SpecError(f"`--only` is {only!r}.", "Give dps or sds.")
     # Here, not above: it imports torch.
     from engine.commands.demonstration import run_demo
 
-    result = run_demo(out, typer.echo)
+    result = run_demo(out, typer.echo, cast(Literal["dps", "sds"] | None, only))
     if no_window:
         return 0
     if not has_display():
