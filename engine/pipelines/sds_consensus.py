@@ -34,10 +34,24 @@ CONFIDENT_DEG = 15.0
 HALF_START_A = 40.0
 FEWEST_FOR_HALVES = 8
 _MANY = 40
+FINISHED = "consensus.json"
+"""Written when all of this is done: what is said of the consensus in the metrics."""
 
 
 def make(setting: Setting, metrics: dict[str, Any]) -> None:
     """Write ``tournament``, ``consensus.mrc``, poses, projections and half maps; fill ``metrics``."""
+    results = setting.results
+    finished = results.folder / FINISHED
+    if finished.is_file():
+        # a run that goes on: this stage depends on the spec alone, and was written last
+        metrics.update(read_json(finished))
+        return
+    known = set(metrics)
+    _make(setting, metrics)
+    write_json(finished, {key: value for key, value in metrics.items() if key not in known or key == "notes"})
+
+
+def _make(setting: Setting, metrics: dict[str, Any]) -> None:
     results = setting.results
     _starts(setting)
     tournament = _tournament(setting)
