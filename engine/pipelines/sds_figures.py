@@ -121,15 +121,19 @@ def fsc_figure(
         said = [f"{t:g} at {r:.1f} Å" for t, r in found.items() if r is not None]
         colour = _COLOURS[k % len(_COLOURS)]
         text = name + (f": {', '.join(said)}" if said else "")
-        ax.plot(frequency, correlation, color=colour, linewidth=1.8, label=text)
+        # at frequency 0 are the maps' means, which say nothing about their shapes
+        there = np.asarray(frequency) > 0
+        x, y = np.asarray(frequency)[there], np.asarray(correlation)[there]
+        ax.plot(x, y, color=colour, linewidth=1.8, label=text)
         if quartiles is not None and name in quartiles:
-            ax.fill_between(frequency, *quartiles[name], color=colour, alpha=0.18, linewidth=0)
+            low, high = (np.asarray(q)[there] for q in quartiles[name])
+            ax.fill_between(x, low, high, color=colour, alpha=0.18, linewidth=0)
     finest = max((float(np.max(f)) for f, _ in curves.values()), default=0.1)
     for threshold in THRESHOLDS:
         ax.axhline(threshold, color="0.55", linewidth=0.8, linestyle="--", zorder=0)
         ax.text(0.995 * finest, threshold + 0.01, f"{threshold:g}", ha="right", va="bottom", color="0.35")
     ax.axhline(0.0, color="0.8", linewidth=0.8, zorder=0)
-    lowest = min((float(np.min(c)) for _, c in curves.values()), default=0.0)
+    lowest = min((float(np.min(c[1:], initial=1.0)) for _, c in curves.values()), default=0.0)
     ax.set(
         xlim=(0, finest), ylim=(min(-0.1, lowest - 0.03), 1.03), title=title,
         xlabel="spatial frequency (1/Å)", ylabel="Fourier shell correlation",

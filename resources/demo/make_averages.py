@@ -7,6 +7,8 @@ that a reconstruction uses. Directions, shifts and map stay here or are for judg
 
 from __future__ import annotations
 
+import gzip
+import tempfile
 from pathlib import Path
 
 import gemmi
@@ -53,7 +55,7 @@ def main(here: Path) -> None:
         "# Forty class averages of an RNA polymerase initiation complex; their directions are not known.\n"
         'kind = "sds"\n'
         'title = "RNA polymerase initiation complex (3IYD) from 40 class averages"\n'
-        "restarts = 4\n"
+        "restarts = 3\n"
         "refine_rounds = 8\n"
         'truth = "averages_truth.mrc.gz"  # to judge by, never an input\n\n'
         "[averages]\n"
@@ -64,16 +66,20 @@ def main(here: Path) -> None:
 def _write(
     path: Path, values: NDArray[np.floating], origin_A: tuple[float, float, float] | None = None
 ) -> None:
-    """Half precision: what is embedded should be small."""
-    with mrcfile.new(path, compression="gzip" if path.suffix == ".gz" else None, overwrite=True) as mrc:
-        mrc.set_data(values.astype(np.float16))
-        if origin_A is None:
-            mrc.set_image_stack()
-        else:
-            mrc.set_volume()
-            mrc.header.origin = origin_A
-        mrc.voxel_size = PIXEL_A
-        mrc.update_header_stats()
+    """Half precision, as what is embedded should be small; the same bytes each time."""
+    with tempfile.TemporaryDirectory() as folder:
+        with mrcfile.new(Path(folder) / "made.mrc") as mrc:
+            mrc.set_data(values.astype(np.float16))
+            if origin_A is None:
+                mrc.set_image_stack()
+            else:
+                mrc.set_volume()
+                mrc.header.origin = origin_A
+            mrc.voxel_size = PIXEL_A
+            mrc.header.label[0] = b"Verglas demo: made by make_averages.py"
+            mrc.update_header_stats()
+        content = (Path(folder) / "made.mrc").read_bytes()
+    path.write_bytes(gzip.compress(content, mtime=0) if path.suffix == ".gz" else content)
 
 
 if __name__ == "__main__":
