@@ -204,8 +204,9 @@ def _refined(
     confidence = _confidence(found.poses, setting.group)
     for i, step in enumerate(LOCAL_STEPS_DEG, rounds + 1):
         found = refine_locally(
-            images, found, step_deg=step, shift_px=step / 6, mask=setting.mask, group=setting.group
-        )
+            images, found, step_deg=step, shift_px=step / 6, mask=setting.mask, group=setting.group,
+            k_max=setting.box // 2 - 1,
+        )  # fmt: skip
         setting.progress(stage, i, total, begun)
         setting.show(found.volume, i, total, 0.0, stage, now=True)
     key = "consensus" if images is setting.search else "half sets"
