@@ -153,6 +153,8 @@ def resolve_paths(spec: JobSpec, folder: str | Path) -> JobSpec:
     """The same spec with every relative path made absolute against ``folder``."""
 
     def absolute(value: str) -> str:
+        if Path(value).is_absolute():
+            return value  # as written
         path = Path(value).expanduser()
         return str(path if path.is_absolute() else (Path(folder) / path).resolve())
 
