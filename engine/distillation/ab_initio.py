@@ -21,6 +21,9 @@ from engine.numerics.rotations import random_rotations
 EXPLORING = 0.7
 """Share of the rounds that use only a part of the images."""
 
+KEPT = 8
+"""Likely poses of each image that a round uses, without symmetry."""
+
 
 @dataclass(frozen=True)
 class Schedule:
@@ -143,11 +146,13 @@ def search(
             rows = torch.from_numpy(np.sort(rng.permutation(count)[:few])).to(device)
         power = images.power(k_max, schedule.angles)
         variance = torch.cat([variance.to(power)[:k_max], power[len(variance) :]])
-        poses = images.expect(
-            volume, views, variance, angles=schedule.angles, shifts_px=shifts, rows=rows
-        )  # fmt: skip
-        variance = torch.maximum(poses.residual, SMALLEST_VARIANCE * power)
         symmetry = group if share >= schedule.symmetric_from else None
+        # each pose is put back once for every element of the group
+        keep = KEPT if symmetry is None else max(2, KEPT // len(symmetry))
+        poses = images.expect(
+            volume, views, variance, angles=schedule.angles, shifts_px=shifts, keep=keep, rows=rows
+        )
+        variance = torch.maximum(poses.residual, SMALLEST_VARIANCE * power)
         volume = _kept(images.maximise(poses, k_max=k_max, group=symmetry, rows=rows), mask)
         found = Round(number, schedule.rounds, volume, poses, k_max)
         watch(found)
