@@ -195,18 +195,25 @@ class SdsSession(QObject):
             else f"the denoiser {Path(spec.denoiser.weights).name}"
         )
         size = f" at {box} px" if box else ""
-        source = f"{count} class averages{size} with {with_what}"
+        source = f"{count} class averages{size}"
         steps = f"{spec.distillation.steps} steps"
         symmetry = "" if spec.symmetry == "C1" else f", symmetry {spec.symmetry}"
         if spec.volumes == "each" and spec.start == "nothing":
-            return f"Makes a volume for each of {source}, from nothing in {steps} each{symmetry}."
-        starts = f"{spec.restarts} start{'s' if spec.restarts != 1 else ''} of {steps}"
-        text = f"Reconstructs one volume from {source}: {starts}{symmetry}"
+            text = f"Makes a volume for each of {source} with {with_what}, from nothing"
+            return f"{text} in {steps} each{symmetry}."
+        starts = f"{spec.restarts} start{'s' if spec.restarts != 1 else ''}"
         if spec.refine_rounds:
-            text += f", then {spec.refine_rounds} rounds of refinement"
+            # poses are searched for explicitly: no denoiser has a say in this part
+            text = f"Reconstructs one volume from {source} by pose search, without training: {starts}"
+            text += f" from random poses{symmetry}, then {spec.refine_rounds} rounds of refinement"
+        else:
+            text = f"Reconstructs one volume from {source} with {with_what}: {starts} of {steps}{symmetry}"
         if spec.volumes == "each":
             many = len(spec.only) or count
             text += f", then a volume of its own for {'each' if many == count else f'{many}'} of them"
+            text += f" with {with_what}, in {steps}" if spec.refine_rounds else ""
+        elif spec.refine_rounds and spec.denoiser.kind == "trained":
+            text += f"; {with_what} is only used for a volume of each class average"
         return text + "."
 
     def load(self, spec: SdsSpec) -> None:

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import time
 from collections.abc import Callable
@@ -15,16 +14,12 @@ from typing import Any, Literal
 
 import numpy as np
 
-from engine import errors
-from engine.commands.volume_demonstration import run_volumes
-from engine.errors import RunError
-from engine.events import Cancelled, Event, Failed, Progress
+from engine.commands.volume_demonstration import carry_out_run, run_volumes
+from engine.events import Event, Progress
 from engine.io.atomic import write_text
 from engine.io.ensemble import read_ensemble
 from engine.io.export import FORMATS, export_ensemble
 from engine.io.mrc import read_images
-from engine.jobs.run_dir import RunDir
-from engine.jobs.runner import run
 from engine.metrics.ensemble import medoid_index
 from engine.observations.projection import from_images
 from engine.pipelines.figures import clouds_figure, evidence_figure, quality_figure, save
@@ -134,15 +129,8 @@ def _points(out: Path, echo: Echo) -> list[Path]:
     reports: dict[str, dict[str, Any]] = {}
     for name, (title, variant) in _methods(spec).items():
         echo(f"  {title}: {variant.samples} samples of {variant.points} points")
-        folder = RunDir.create(out / name, variant)
-        outcome = run(variant, folder, _say_progress(echo))
-        if isinstance(outcome, Failed):
-            raise RunError(f"The demo's run `{name}` failed: {outcome.message}", "", folder.log_file)
-        if isinstance(outcome, Cancelled):
-            raise errors.Cancelled
-        reports[title] = json.loads((folder.results / "metrics.json").read_text()) | {
-            "seconds": outcome.seconds
-        }
+        metrics, seconds = carry_out_run(variant, out / name, _say_progress(echo))
+        reports[title] = metrics | {"seconds": seconds}
     table = _table(reports)
     echo("\n" + table)
     written = [*_export(out), *_draw(out, spec, views, reports), out / "table.txt"]

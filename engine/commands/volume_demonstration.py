@@ -21,6 +21,7 @@ from engine.jobs.run_dir import RunDir
 from engine.jobs.runner import run
 from engine.pipelines.figures import save
 from engine.pipelines.sds_figures import averages_figure, fsc_figure, map_figure, tournament_figure
+from engine.specs.job import JobSpec
 from engine.specs.sds import SdsSpec
 
 FOLDER = "sds"
@@ -28,6 +29,25 @@ _CURVES = {
     "fsc_truth": "consensus and truth, aligned, no mask",
     "fsc_half": "two halves of the class averages, soft sphere",
 }
+
+
+def carry_out_run(
+    spec: JobSpec, folder: Path, progress: Callable[[Event], None]
+) -> tuple[dict[str, Any], float]:
+    """Carry out one of the demo's runs; what it measured, and its seconds.
+
+    Raises
+    ------
+    RunError
+        If the run fails. ``Cancelled`` if it was stopped.
+    """
+    made = RunDir.create(folder, spec)
+    outcome = run(spec, made, progress)
+    if isinstance(outcome, Failed):
+        raise RunError(f"The demo's run `{folder.name}` failed: {outcome.message}", "", made.log_file)
+    if isinstance(outcome, Cancelled):
+        raise errors.Cancelled
+    return json.loads((made.results / "metrics.json").read_text()), outcome.seconds
 
 
 def run_volumes(
@@ -57,17 +77,11 @@ def run_volumes(
     echo(f"Volumes from class averages: {spec.title}")
     echo(f"Evidence: {Path(spec.averages.file).name}. Directions are not given.")
     echo(f"  {spec.restarts} starts from random poses, then one consensus")
-    made = RunDir.create(folder, spec)
-    outcome = run(spec, made, progress)
-    if isinstance(outcome, Failed):
-        raise RunError(f"The demo's run `{FOLDER}` failed: {outcome.message}", "", made.log_file)
-    if isinstance(outcome, Cancelled):
-        raise errors.Cancelled
-    metrics = json.loads((made.results / "metrics.json").read_text())
+    metrics, seconds = carry_out_run(spec, folder, progress)
     echo("")
     for sentence in summaries.of_volumes(metrics):
         echo(f"  {sentence}")
-    echo(f"  {outcome.seconds:.0f} s in all.")
+    echo(f"  {seconds:.0f} s in all.")
     written: list[Path] = []
     for name, stem in (("mrc", "consensus.mrc"), ("star", "poses.star"), ("cxc", "consensus.cxc")):
         written += export_volumes(folder, out / stem, name)

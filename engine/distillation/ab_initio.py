@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 from jaxtyping import Float
+from scipy.spatial.transform import Rotation
 from torch import Tensor
 
 from engine.distillation.pose_search import SMALLEST_VARIANCE, PoseSearch, PosteriorPoses
@@ -179,9 +180,10 @@ def refine_locally(
     k_max = k_max or found.k_max
     grid, polar = images.polar(k_max, max(36, 4 * k_max))
     weight = (grid.independent / images.power(k_max, grid.angles))[:, None]
-    axis = torch.tensor([-1.0, 0.0, 1.0], device=polar.device) * np.deg2rad(step_deg)
-    turns = torch.linalg.matrix_exp(_cross(torch.cartesian_prod(axis, axis, axis)))
-    moves = torch.cartesian_prod(axis, axis) / np.deg2rad(step_deg) * shift_px
+    steps = torch.tensor([-1.0, 0.0, 1.0])
+    vectors = torch.cartesian_prod(steps, steps, steps).numpy() * np.deg2rad(step_deg)
+    turns = torch.from_numpy(Rotation.from_rotvec(vectors).as_matrix()).to(found.poses.rotations)
+    moves = torch.cartesian_prod(steps, steps).to(found.poses.shifts_px) * shift_px
     transform = images.projector.transform(found.volume)
     rotations, shifts, scores = [], [], []
     for i, image in enumerate(polar):
@@ -210,9 +212,3 @@ def refine_locally(
 def _kept(volume: Tensor, mask: Tensor) -> Tensor:
     """Density inside the mask, none below zero: images were made to vanish where nothing is."""
     return volume.clamp_min(0.0) * mask.to(volume)
-
-
-def _cross(vectors: Float[Tensor, "n 3"]) -> Float[Tensor, "n 3 3"]:
-    x, y, z = vectors.unbind(-1)
-    o = torch.zeros_like(x)
-    return torch.stack([o, -z, y, z, o, -x, -y, x, o], dim=-1).view(-1, 3, 3)

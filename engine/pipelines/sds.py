@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -48,7 +49,6 @@ class Setting:
     scale : between density and normalised images.
     images : (n, y, x) normalised, on the device.
     search : poses, of the images as density.
-    mask : (z, y, x) soft sphere, where density may be.
     group : rotations of the point group; None for C1.
     seconds : spent, by stage.
     """
@@ -59,7 +59,6 @@ class Setting:
     scale: ImageScale
     images: Tensor
     search: PoseSearch
-    mask: Tensor
     group: Tensor | None
     seconds: dict[str, float]
     _shown: float = 0.0
@@ -79,6 +78,16 @@ class Setting:
     def pixel_size_A(self) -> float:
         """Of the prepared images."""
         return self.prepared.stack.pixel_size_A
+
+    @cached_property
+    def mask(self) -> Tensor:
+        """(z, y, x) soft sphere, where density may be."""
+        return self.sphere(self.box)
+
+    def sphere(self, box: int) -> Tensor:
+        """The same on another grid over the same field of view; its soft edge stays inside the box."""
+        radius = self.prepared.mask_radius_px * box / self.box
+        return torch.from_numpy(soft_sphere(box, min(radius, box // 2 - 4.0))).to(self.images)
 
     def denoiser(self) -> Denoiser:
         """What the spec names, made when first needed."""
@@ -171,11 +180,9 @@ def _prepare(spec: SdsSpec, context: RunContext) -> Setting:
     images = torch.from_numpy(prepared.stack.images).float().to(context.device)
     disc = torch.from_numpy(np.asarray(soft_disc(box, prepared.mask_radius_px), np.float32))
     scale = ImageScale(float(prepared.background), disc.to(context.device))
-    # a map needs the mask's soft edge inside its box
-    mask = torch.from_numpy(soft_sphere(box, min(prepared.mask_radius_px, box // 2 - 4.0)))
     group = None if spec.symmetry == "C1" else torch.from_numpy(point_group(spec.symmetry)).float()
     return Setting(
-        spec, context, prepared, scale, images, PoseSearch(scale.to_density(images)), mask.to(context.device),
+        spec, context, prepared, scale, images, PoseSearch(scale.to_density(images)),
         None if group is None else group.to(context.device), {"prepare": time.monotonic() - begun},
     )  # fmt: skip
 
@@ -189,15 +196,18 @@ def run(spec: SdsSpec, context: RunContext) -> None:
         With advice: a file, a setting or the numbers are at fault. ``Cancelled`` if asked to stop; what
         was finished is kept, and the run goes on from there.
     """
+    # what can be wrong with these is said now, not after the computing
+    truth = None if spec.truth is None else read_volume(spec.truth)
     setting = _prepare(spec, context)
+    wanted = sds_volumes.wanted(setting)
     metrics: dict[str, Any] = {"kind": "sds", "symmetry": spec.symmetry, "volumes": 0, "notes": []}
     sds_consensus.make(setting, metrics)
     if spec.volumes == "each":
-        sds_volumes.make(setting, metrics)
-    if spec.truth is not None:
+        sds_volumes.make(setting, wanted, metrics)
+    if truth is not None:
         context.emit(Progress(stage="comparing with the reference", done=0, total=1))
         consensus = setting.results.consensus()
-        curve, moved = aligned_fsc(consensus.density, setting.pixel_size_A, read_volume(spec.truth), None)
+        curve, moved = aligned_fsc(consensus.density, setting.pixel_size_A, truth, None)
         metrics["fsc_truth"] = curve.as_dict()
         path = setting.results.folder / REFERENCE
         write_map(path, moved, setting.pixel_size_A)

@@ -18,7 +18,7 @@ from engine.io.json_files import read_json, write_json
 from engine.io.pose_table import make_table, write_poses
 from engine.io.volumes import CONSENSUS, HALVES, TOURNAMENT, write_map, write_projections, write_start
 from engine.metrics.agreement import compare_starts
-from engine.metrics.volumes import soft_sphere, volume_fsc
+from engine.metrics.volumes import volume_fsc
 from engine.numerics.fourier_sampling import fourier_resample
 from engine.numerics.symmetry import find_symmetry_axes
 from engine.numerics.volume_alignment import apply_alignment
@@ -116,8 +116,7 @@ def _searched(setting: Setting, images: PoseSearch, seed: int, label: str) -> tu
     """Pose search from random poses at low resolution; a point group is imposed in the second half."""
     largest = images.box // 2 - 2
     first, last = (min(k, largest) for k in START_RINGS)
-    radius = setting.prepared.mask_radius_px * images.box / setting.box
-    mask = torch.from_numpy(soft_sphere(images.box, min(radius, images.box // 2 - 4.0))).to(images.images)
+    mask = setting.sphere(images.box)
     many = len(setting.images) >= _MANY
     plan = Schedule(
         START_ROUNDS, first, last, START_VIEWS, START_ANGLES, share=START_SHARE if many else 1.0
@@ -188,9 +187,15 @@ def _refined(
     begun = time.monotonic()
     rounds = rounds or setting.spec.refine_rounds
     largest = setting.box // 2 - 2
-    top = max(START_RINGS[1] if largest > START_RINGS[1] else largest, round(0.85 * largest))
+    first = min(START_RINGS[1], largest)
     plan = Schedule(
-        rounds, min(START_RINGS[1], largest), top, REFINE_VIEWS, REFINE_ANGLES, shift_px=0.7, turned=False
+        rounds,
+        first,
+        max(first, round(0.85 * largest)),
+        REFINE_VIEWS,
+        REFINE_ANGLES,
+        shift_px=0.7,
+        turned=False,
     )
     total = rounds + len(LOCAL_STEPS_DEG)
 

@@ -21,10 +21,9 @@ if TYPE_CHECKING:
 FEWEST_FOR_LANDSCAPE = 3
 
 
-def make(setting: Setting, metrics: dict[str, Any]) -> None:
-    """Write ``volumes/`` as each is finished, then the landscape; fill ``metrics``."""
+def make(setting: Setting, wanted: list[int], metrics: dict[str, Any]) -> None:
+    """Write ``volumes/`` of the wanted images as each is finished, then the landscape; fill ``metrics``."""
     spec, results, begun = setting.spec, setting.results, time.monotonic()
-    wanted = _wanted(setting)
     done = results.volumes()
     missing = [image for image in wanted if image not in done]
     if done:
@@ -49,15 +48,16 @@ def make(setting: Setting, metrics: dict[str, Any]) -> None:
     _landscape(setting, made)
 
 
-def _wanted(setting: Setting) -> list[int]:
+def wanted(setting: Setting) -> list[int]:
+    """Images that get a volume of their own, counted from 1. Raises SpecError if one isn't there."""
     count = len(setting.images)
-    wanted = sorted(set(setting.spec.only)) or list(range(1, count + 1))
-    if wanted[0] < 1 or wanted[-1] > count:
+    chosen = sorted(set(setting.spec.only)) or list(range(1, count + 1))
+    if chosen[0] < 1 or chosen[-1] > count:
         raise SpecError(
-            f"`only` names image {wanted[-1] if wanted[-1] > count else wanted[0]}, but {count} are used.",
+            f"`only` names image {chosen[-1] if chosen[-1] > count else chosen[0]}, but {count} are used.",
             "Count from 1 among the images used.",
         )
-    return wanted
+    return chosen
 
 
 def _one(setting: Setting, image: int, consensus: Tensor | None, poses: Any) -> tuple[Tensor, dict[str, Any]]:

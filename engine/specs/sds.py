@@ -90,8 +90,8 @@ class Distillation(Model):
         1.0, help="Step size α of the gradient; stable below 2.", gt=0, lt=2, advanced=True
     )
     anchor: float = field(
-        1.0, help="Weight of a volume's own class average, as a share of the random views' weight.", ge=0,
-        le=10, advanced=True,
+        1.0, help="Weight of a volume's own class average, as a share of the random views' weight; "
+        "never less than that of one view.", ge=0, le=10, advanced=True,
     )  # fmt: skip
     solvent: bool = field(
         True, help="Keep density only inside a soft mask around the particle.", advanced=True
