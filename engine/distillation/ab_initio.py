@@ -13,9 +13,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 from jaxtyping import Float
-from scipy.spatial.transform import Rotation
 from torch import Tensor
 
+from engine.distillation.local_search import best_nearby
 from engine.distillation.pose_search import SMALLEST_VARIANCE, PoseSearch, PosteriorPoses
 from engine.numerics.rotations import random_rotations
 
@@ -180,30 +180,22 @@ def refine_locally(
     k_max = k_max or found.k_max
     grid, polar = images.polar(k_max, max(36, 4 * k_max))
     weight = (grid.independent / images.power(k_max, grid.angles))[:, None]
-    steps = torch.tensor([-1.0, 0.0, 1.0])
-    vectors = torch.cartesian_prod(steps, steps, steps).numpy() * np.deg2rad(step_deg)
-    turns = torch.from_numpy(Rotation.from_rotvec(vectors).as_matrix()).to(found.poses.rotations)
-    moves = torch.cartesian_prod(steps, steps).to(found.poses.shifts_px) * shift_px
     transform = images.projector.transform(found.volume)
     rotations, shifts, scores = [], [], []
     for i, image in enumerate(polar):
-        candidates = turns @ found.poses.rotations[i, 0]
-        places = found.poses.shifts_px[i, 0] + moves
-        slices = grid.slices(transform, candidates)
-        moved = image * grid.ramp(places)
-        product = torch.einsum("sra,mra->sm", moved * weight, slices.conj()).real
-        norm = (slices.abs().square() * weight).sum(dim=(1, 2)).sqrt().clamp_min(1e-12)
-        score = product / norm / (image.abs().square() * weight).sum().sqrt()
-        best = int(score.argmax())
-        rotations.append(candidates[best % len(turns)])
-        shifts.append(places[best // len(turns)])
-        scores.append(score.flatten()[best])
+        turned, moved, score = best_nearby(
+            grid, transform, image, found.poses.rotations[i, :1], found.poses.shifts_px[i, :1], weight,
+            step_deg=step_deg, step_px=shift_px,
+        )  # fmt: skip
+        rotations.append(turned)
+        shifts.append(moved)
+        scores.append(score)
     poses = replace(
         found.poses,
-        rotations=torch.stack(rotations)[:, None],
-        shifts_px=torch.stack(shifts)[:, None],
+        rotations=torch.stack(rotations),
+        shifts_px=torch.stack(shifts),
         weights=torch.ones(len(polar), 1, device=polar.device),
-        correlation=torch.stack(scores),
+        correlation=torch.cat(scores),
     )
     volume = _kept(images.maximise(poses, k_max=k_max, group=group), mask)
     return Round(found.number, found.total, volume, poses, k_max)

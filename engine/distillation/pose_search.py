@@ -30,6 +30,7 @@ SMALLEST_VARIANCE = 1e-3
 """Of a ring, as a part of the images' own: no map explains class averages better than that."""
 
 _SCORES_AT_ONCE = 2**24
+_GRIDS_KEPT = 3
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,7 @@ class PoseSearch:
         self.images = images
         self.projector = SliceProjector(images.shape[-1], padding=PADDING, device=images.device)
         self._shells = torch.round(shell_radius(self.projector)).long()
-        self._polar: tuple[PolarGrid, Complex[Tensor, "n rings angles"]] | None = None
+        self._polar: dict[tuple[int, int], tuple[PolarGrid, Complex[Tensor, "n rings angles"]]] = {}
 
     @property
     def box(self) -> int:
@@ -74,11 +75,14 @@ class PoseSearch:
         return self.images.shape[-1]
 
     def polar(self, k_max: int, angles: int) -> tuple[PolarGrid, Complex[Tensor, "n rings angles"]]:
-        """The images on a polar grid; the last one asked for is kept."""
-        kept = self._polar
-        if kept is None or (kept[0].k_max, kept[0].angles) != (k_max, angles):
+        """The images on a polar grid; the last ones asked for are kept."""
+        kept = self._polar.pop((k_max, angles), None)
+        if kept is None:
             grid = PolarGrid(self.projector, k_max, angles)
-            kept = self._polar = (grid, grid.images(self.images))
+            kept = grid, grid.images(self.images)
+        self._polar[k_max, angles] = kept
+        for old in list(self._polar)[:-_GRIDS_KEPT]:
+            del self._polar[old]
         return kept
 
     def power(self, k_max: int, angles: int) -> Float[Tensor, " rings"]:

@@ -119,8 +119,8 @@ def wiener(
     radius = shell_radius(projector)
     inside = radius < size / 2
     prior = (1.0 / tau2)[torch.round(radius).long().clamp_max(shells - 1)]
-    below = _fold(denominator) + prior
-    ratio = torch.where(inside & (below > 0), _fold(numerator) / below, 0.0)
+    below = fold(denominator) + prior
+    ratio = torch.where(inside & (below > 0), fold(numerator) / below, 0.0)
     # The adjoint sums each coefficient kept once; all but the outer planes stand for two.
     ratio[1:-1] *= 2.0
     grid = ratio.new_zeros(numerator.shape)
@@ -181,7 +181,7 @@ def reconstruct(
         numerator, denominator = numerator + above, denominator + below
     if tau2_per_shell is None:
         within = shell_radius(projector) < size / 2
-        tau2_per_shell = 1.0 / (epsilon * float(_fold(denominator)[within].mean()))
+        tau2_per_shell = 1.0 / (epsilon * float(fold(denominator)[within].mean()))
     return wiener(projector, numerator, denominator, tau2_per_shell)
 
 
@@ -205,7 +205,7 @@ def _on_disc(projector: SliceProjector, values: Tensor, views: int) -> Tensor:
     return values[:, torch.remainder(y, projector.size), x]
 
 
-def _fold(grid: Tensor) -> Tensor:
+def fold(grid: Tensor) -> Tensor:
     """Bring what was spread to k_x < 0 to its mate: the sum over all views and *their* mates at k_x >= 0."""
     half = grid[MARGIN : len(grid) - MARGIN].clone()
     here = grid[: MARGIN + 1].flip(0, 1, 2).roll((1, 1), (1, 2))

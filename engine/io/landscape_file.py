@@ -7,8 +7,6 @@
 
 from __future__ import annotations
 
-import zipfile
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,13 +15,11 @@ from numpy.typing import NDArray
 
 from engine import conventions
 from engine.errors import InputError
-from engine.io.atomic import atomic_path
 from engine.io.mrc import read_volume, write_volume
+from engine.io.npz_results import ADVICE, read_arrays, write_arrays
 from engine.types import FloatArray, Volume
 
 NAME = "landscape.npz"
-LARGEST_BYTES = 64 << 20
-_ADVICE = "Use the results of a finished run, or run again."
 
 
 @dataclass(frozen=True)
@@ -108,15 +104,14 @@ def write_landscape(results: str | Path, landscape: Landscape) -> list[Path]:
         nz, ny, nx = density.shape
         origin = conventions.volume_origin_A((nz, ny, nx), size)
         write_volume(folder / name, Volume(density, (size, size, size), origin))
-    arrays = {
+    arrays: dict[str, NDArray[np.generic]] = {
         "coordinates": np.asarray(landscape.coordinates, np.float32),
         "explained": np.asarray(landscape.explained, np.float32),
         "images": np.asarray(landscape.images, np.int32),
     }
     if landscape.umap is not None:
         arrays["umap"] = np.asarray(landscape.umap, np.float32)
-    with atomic_path(folder / NAME) as temporary, open(temporary, "wb") as handle:
-        np.savez(handle, allow_pickle=False, **arrays)
+    write_arrays(folder / NAME, arrays)
     return [folder / NAME, *(folder / name for name in maps)]
 
 
@@ -130,7 +125,7 @@ def read_landscape(results: str | Path) -> Landscape:
     """
     folder = Path(results)
     path = folder / NAME
-    arrays = _arrays(path)
+    arrays = read_arrays(path, "landscape", ("coordinates", "explained", "images"), ("umap",))
     coordinates, explained, images = (arrays[name] for name in ("coordinates", "explained", "images"))
     umap = arrays.get("umap")
     fits = (
@@ -144,18 +139,18 @@ def read_landscape(results: str | Path) -> Landscape:
         and (umap is None or (umap.shape == (len(images), 2) and umap.dtype.kind == "f"))
     )
     if not fits:
-        raise InputError("The landscape is damaged: its parts don't fit together.", _ADVICE, path)
+        raise InputError("The landscape is damaged: its parts don't fit together.", ADVICE, path)
     mean, motion = read_volume(folder / "mean.mrc"), read_volume(folder / "motion.mrc")
     components = []
     for k in range(1, coordinates.shape[1] + 1):
         component = read_volume(folder / f"components_{k}.mrc").density
         if component.shape != mean.density.shape:
             raise InputError(
-                "The map doesn't belong to this landscape.", _ADVICE, folder / f"components_{k}.mrc"
+                "The map doesn't belong to this landscape.", ADVICE, folder / f"components_{k}.mrc"
             )
         components.append(component)
     if motion.density.shape != mean.density.shape:
-        raise InputError("The map doesn't belong to this landscape.", _ADVICE, folder / "motion.mrc")
+        raise InputError("The map doesn't belong to this landscape.", ADVICE, folder / "motion.mrc")
     return Landscape(
         coordinates=coordinates.astype(np.float32),
         explained=explained.astype(np.float32),
@@ -166,33 +161,3 @@ def read_landscape(results: str | Path) -> Landscape:
         voxel_size_A=mean.voxel_size_A[0],
         umap=None if umap is None else umap.astype(np.float32),
     )
-
-
-def _arrays(path: Path) -> dict[str, NDArray[np.generic]]:
-    try:
-        with zipfile.ZipFile(path) as archive:
-            if sum(entry.file_size for entry in archive.infolist()) > LARGEST_BYTES:
-                raise InputError("The file would unpack to more than a landscape holds.", _ADVICE, path)
-        with np.load(path, allow_pickle=False) as archive:
-            missing = [n for n in ("coordinates", "explained", "images") if n not in archive.files]
-            if missing:
-                raise InputError(f"The landscape lacks {', '.join(missing)}.", _ADVICE, path)
-            return {
-                n: archive[n] for n in ("coordinates", "explained", "images", "umap") if n in archive.files
-            }
-    except FileNotFoundError:
-        raise InputError("There is no such file.", _ADVICE, path) from None
-    except InputError:
-        raise
-    except (
-        OSError,
-        zipfile.BadZipFile,
-        zlib.error,
-        ValueError,
-        KeyError,
-        EOFError,
-        NotImplementedError,
-    ) as exc:
-        raise InputError("The landscape is damaged.", _ADVICE, path) from exc
-    except (MemoryError, RuntimeError, TypeError, OverflowError, SyntaxError) as exc:
-        raise InputError("The landscape is damaged.", _ADVICE, path) from exc

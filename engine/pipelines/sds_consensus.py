@@ -79,7 +79,7 @@ def _make(setting: Setting, metrics: dict[str, Any]) -> None:
 def _starts(setting: Setting) -> None:
     spec, begun = setting.spec, time.monotonic()
     done = setting.results.starts()
-    coarse = _coarse(setting)
+    coarse = coarse_images(setting)
     voxel_size_A = setting.pixel_size_A
     if spec.refine_rounds:
         voxel_size_A *= setting.box / coarse.box
@@ -102,7 +102,7 @@ def _starts(setting: Setting) -> None:
     setting.seconds["starts"] = time.monotonic() - begun
 
 
-def _coarse(setting: Setting) -> PoseSearch:
+def coarse_images(setting: Setting) -> PoseSearch:
     """The images at the resolution of the starts, which don't see beyond it anyway."""
     images = setting.search.images
     box = min(setting.box, START_BOX)

@@ -1,8 +1,9 @@
-"""One volume per class average, by score distillation from the consensus or from nothing; the landscape."""
+"""One volume per class average, by score distillation from similar ones or from nothing; the landscape."""
 
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from engine.errors import SpecError
 from engine.io.landscape_file import NAME, write_landscape
 from engine.io.volumes import write_volume_result
 from engine.metrics.landscape import Aligned, align_all, landscape
+from engine.pipelines import sds_motion
 
 if TYPE_CHECKING:
     from engine.pipelines.sds import Setting
@@ -23,17 +25,14 @@ FEWEST_FOR_LANDSCAPE = 3
 
 def make(setting: Setting, wanted: list[int], metrics: dict[str, Any]) -> None:
     """Write ``volumes/`` of the wanted images as each is finished, then the landscape; fill ``metrics``."""
-    spec, results, begun = setting.spec, setting.results, time.monotonic()
+    results, begun = setting.results, time.monotonic()
     done = results.volumes()
     missing = [image for image in wanted if image not in done]
     if done:
         setting.context.notice(f"{len(wanted) - len(missing)} volumes were finished before; going on.")
-    consensus = poses = None
-    if spec.start == "consensus":
-        consensus = torch.from_numpy(results.consensus().density.copy()).to(setting.images)
-        poses = results.poses().poses
+    among = sds_motion.make(setting, metrics)
     for count, image in enumerate(missing, 1):
-        volume, facts = _one(setting, image, consensus, poses)
+        volume, facts = _one(setting, image, among)
         path = write_volume_result(
             results.folder, image, volume.cpu().numpy(), setting.pixel_size_A, facts
         )  # fmt: skip
@@ -60,13 +59,35 @@ def wanted(setting: Setting) -> list[int]:
     return chosen
 
 
-def _one(setting: Setting, image: int, consensus: Tensor | None, poses: Any) -> tuple[Tensor, dict[str, Any]]:
+@dataclass(frozen=True)
+class _Begin:
+    """What a volume starts from; nothing where all is None."""
+
+    volume: Tensor | None = None
+    pose: Tensor | None = None
+    shift_px: Tensor | None = None
+
+
+def _begin(setting: Setting, row: int, among: sds_motion.Among | None) -> _Begin:
+    """The map of similar images, or the consensus, with the image's pose in it."""
+    if among is not None:
+        return _Begin(among.start(setting, row), among.rotations[row], among.shifts_px[row])
+    if setting.spec.start == "nothing":
+        return _Begin()
+    poses = setting.results.poses().poses
+    return _Begin(
+        torch.from_numpy(setting.results.consensus().density.copy()).to(setting.images),
+        torch.from_numpy(poses.rotations[row]).to(setting.images),
+        torch.from_numpy(poses.shifts_A[row] / setting.pixel_size_A).to(setting.images),
+    )
+
+
+def _one(setting: Setting, image: int, among: sds_motion.Among | None) -> tuple[Tensor, dict[str, Any]]:
     spec, begun = setting.spec, time.monotonic()
     row, seed = image - 1, spec.seed * 100_000 + image
-    pose = shift = None  # without a pose nobody knows where a point group's axes are
-    if poses is not None:
-        pose = torch.from_numpy(poses.rotations[row]).to(setting.images)
-        shift = torch.from_numpy(poses.shifts_A[row] / setting.pixel_size_A).to(setting.images)
+    begin = _begin(setting, row, among)
+    # without a pose nobody knows where a point group's axes are
+    pose, shift = begin.pose, begin.shift_px
 
     def watch(step: int, sigma: float, volume: Tensor) -> None:
         setting.context.check()
@@ -74,7 +95,7 @@ def _one(setting: Setting, image: int, consensus: Tensor | None, poses: Any) -> 
 
     made = distil(
         setting.denoiser(), setting.scale, setting.images[row], spec.distillation,
-        projector=setting.search.projector, mask=setting.mask, seed=seed, start=consensus, pose=pose,
+        projector=setting.search.projector, mask=setting.mask, seed=seed, start=begin.volume, pose=pose,
         shift_px=shift, group=None if pose is None else setting.group, watch=watch,
     )  # fmt: skip
     turned = torch.eye(3)[None] if pose is None else pose[None]

@@ -119,6 +119,18 @@ class SdsSpec(Model):
     start: Literal["consensus", "nothing"] = field(
         "consensus", help="For `each`: where a volume starts from; `nothing` is the paper's.", advanced=True
     )
+    motion_rounds: int = field(
+        3, help="For `each`: rounds in which each pose is searched for among class averages of similar "
+        "conformation, whose map a volume then starts from; 0: all start from the consensus.",
+        ge=0, le=50,
+    )  # fmt: skip
+    motion_components: int = field(
+        6, help="Numbers that tell how similar two conformations are.", ge=1, le=20, advanced=True
+    )
+    neighbours: int = field(
+        40, help="How many class averages count as similar; at most a third of all.", ge=5, le=1000,
+        advanced=True,
+    )  # fmt: skip
     refine_rounds: int = field(
         12, help="Rounds of pose search with regularised back-projection; 0 leaves it out.", ge=0, le=200
     )

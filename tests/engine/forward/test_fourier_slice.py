@@ -192,7 +192,7 @@ def test_denominator_counts_the_views_of_a_voxel() -> None:
     weights = torch.tensor([1.0, 3.0], dtype=torch.float64)
     images = torch.zeros(2, 24, 24, dtype=torch.float64)
     _, denominator = backproject_with_weights(projector, images, _rotations(2), weights)
-    half = fourier_reconstruction._fold(denominator)
+    half = fourier_reconstruction.fold(denominator)
     half[1:-1] *= 2.0
     disc = projector.multiplicity.sum().item() * 24**2
     per_voxel = (24 / projector.points) ** 3

@@ -1,0 +1,128 @@
+"""A map for each image from the images whose conformation is near, and poses by such maps.
+
+Kernel regression in the latent space of :mod:`.motion`: the map of image i is back-projected from all
+images, each weighted by ``exp(-d_ij² / 2h²)``; h is chosen for each image so that a wanted number of
+images counts. A pose is searched for against the map *without* the image itself: with a few tens of
+images, a map shows its own members at whatever pose they have, and no pose would ever change.
+"""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from engine.distillation.local_search import best_nearby, likely_orientations
+from engine.distillation.pose_search import PoseSearch, PosteriorPoses
+
+SMALLEST = 0.02
+"""Weights below this part of the largest are left out."""
+
+CANDIDATES = 6
+STEPS_DEG = (3.0, 1.5)
+_HALVINGS = 50
+
+
+def kernel_weights(
+    distances: Float[Tensor, "n n"], effective: float, *, own: bool = True
+) -> Float[Tensor, "n n"]:
+    """Weights of all images in the map of each.
+
+    Parameters
+    ----------
+    distances : squared, row by row of one image to all.
+    effective : ``(sum w)² / sum w²`` of each row, from 1 to below n.
+    own : whether an image counts in its own row, with weight 1; otherwise its weight is 0.
+
+    Raises
+    ------
+    ValueError
+        If there are not as many images.
+    """
+    count = len(distances)
+    if not 1 <= effective < count:
+        raise ValueError(f"{count} images can't count as {effective:.0f}")
+    nearest = distances + torch.diag(distances.new_full((count,), torch.inf))
+    # the nearest neighbour has weight 1, so that images far from all others have neighbours too
+    apart = distances - nearest.amin(dim=1, keepdim=True)
+    apart = apart.clamp_min(0.0)
+    low = distances.new_full((count, 1), 1e-6).log()
+    high = distances.new_full((count, 1), 1e9).log()
+
+    def weights(log_width: Tensor) -> Tensor:
+        found = torch.exp(-apart / (2 * log_width.exp()))
+        return found.fill_diagonal_(1.0 if own else 0.0)
+
+    for _ in range(_HALVINGS):
+        middle = (low + high) / 2
+        found = weights(middle)
+        enough = found.sum(1, keepdim=True) ** 2 / found.square().sum(1, keepdim=True) >= effective
+        low, high = torch.where(enough, low, middle), torch.where(enough, middle, high)
+    return weights(high)
+
+
+def neighbour_map(
+    images: PoseSearch,
+    rotations: Float[Tensor, "n 3 3"],
+    shifts_px: Float[Tensor, "n 2"],
+    weights: Float[Tensor, " n"],
+    *,
+    k_max: int,
+    mask: Float[Tensor, "z y x"],
+    group: Float[Tensor, "order 3 3"] | None = None,
+) -> Float[Tensor, "z y x"]:
+    """The regularised map of all images, so weighted; density only inside the mask, none below zero."""
+    rows = torch.nonzero(weights > SMALLEST * weights.max())[:, 0]
+    poses = PosteriorPoses(
+        rotations[rows, None], shifts_px[rows, None], weights[rows, None], weights[rows],
+        weights.new_zeros(1), weights[rows],
+    )  # fmt: skip
+    volume = images.maximise(poses, k_max=k_max, rows=rows, group=group)
+    return volume.clamp_min(0.0) * mask.to(volume)
+
+
+@torch.no_grad()
+def search_pose(
+    images: PoseSearch,
+    row: int,
+    volume: Float[Tensor, "z y x"],
+    rotation: Float[Tensor, "3 3"],
+    shift_px: Float[Tensor, " 2"],
+    views: Float[Tensor, "views 3 3"],
+    *,
+    k_coarse: int,
+    k_fine: int,
+    step_px: float,
+) -> tuple[Float[Tensor, "3 3"], Float[Tensor, " 2"], float]:
+    """The pose of an image against a map that doesn't contain it, searched over all orientations.
+
+    Parameters
+    ----------
+    row : the image.
+    rotation, shift_px : its pose so far, a candidate as well; its shift is where the search begins.
+    views : orientations up to rotation in the plane.
+    k_coarse, k_fine : largest ring of the search over all orientations and of the steps from the best.
+    step_px : of moves, in the first of the steps; half of it in the next.
+
+    Returns
+    -------
+    rotation, shift_px, correlation.
+    """
+    transform = images.projector.transform(volume)
+    coarse, polar = images.polar(k_coarse, 4 * k_coarse + 8)
+    there = polar[row] * coarse.ramp(shift_px[None])[0]
+    weight = (coarse.independent / images.power(k_coarse, coarse.angles))[:, None]
+    found = likely_orientations(coarse.slices(transform, views), there, views, weight, count=CANDIDATES)
+    rotations = torch.cat([rotation[None], found])
+    shifts = shift_px.expand(len(rotations), 2)
+    fine, polar = images.polar(k_fine, 4 * k_fine)
+    weight = (fine.independent / images.power(k_fine, fine.angles))[:, None]
+    scores = rotations.new_zeros(len(rotations))
+    for number, step in enumerate(STEPS_DEG):
+        rotations, shifts, scores = best_nearby(
+            fine, transform, polar[row], rotations, shifts, weight,
+            step_deg=step, step_px=step_px / 2**number,
+        )  # fmt: skip
+        best = scores.topk(min(3, len(scores))).indices
+        rotations, shifts, scores = rotations[best], shifts[best], scores[best]
+    return rotations[0], shifts[0], float(scores[0])

@@ -1,0 +1,165 @@
+"""Motion before the volumes: which class averages show similar conformations, and their poses among these.
+
+The consensus is blurred where the particle moves, and poses found with it err for that reason. Here a
+low-rank model says how near the images' conformations are (:mod:`engine.distillation.motion`), each image's
+pose is searched for in the map of its neighbours without itself (:mod:`engine.distillation.neighbours`),
+and so in turn. All at the resolution of the starts: finer detail misleads more than it tells.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from engine.distillation.ab_initio import directions
+from engine.distillation.motion import Motion, fit_motion
+from engine.distillation.neighbours import kernel_weights, neighbour_map, search_pose
+from engine.distillation.pose_search import PoseSearch
+from engine.io.conformations import NAME, Conformations, read_conformations, write_conformations
+from engine.pipelines.sds_consensus import coarse_images
+
+if TYPE_CHECKING:
+    from engine.pipelines.sds import Setting
+
+FEWEST = 50
+"""Class averages; fewer don't tell motion from errors of poses."""
+
+LATENT_RINGS, COARSE_RINGS, FINE_RINGS, MAP_RINGS = 6, 10, 13, 14
+FIRST_ROUNDS, NEXT_ROUNDS = 15, 4
+VIEWS = 600
+STEP_PX = 0.35
+MOST_NEIGHBOURS = 1 / 3
+"""Of all images."""
+
+
+@dataclass(frozen=True)
+class Among:
+    """What a volume begins with: its neighbours, and its pose among them.
+
+    Attributes
+    ----------
+    weights : (n, n), row by row the share of all images in the map of one.
+    rotations : (n, 3, 3).
+    shifts_px : (n, 2) xy, pixels of the prepared images.
+    """
+
+    weights: Tensor
+    rotations: Tensor
+    shifts_px: Tensor
+
+    def start(self, setting: Setting, row: int) -> Tensor:
+        """The map of one image's conformation at full resolution."""
+        return neighbour_map(
+            setting.search, self.rotations, self.shifts_px, self.weights[row],
+            k_max=setting.box // 2 - 1, mask=setting.mask, group=setting.group,
+        )  # fmt: skip
+
+
+def make(setting: Setting, metrics: dict[str, Any]) -> Among | None:
+    """Find conformations and poses, or take them up; None where volumes are to start from the consensus."""
+    spec, count = setting.spec, len(setting.images)
+    if not spec.motion_rounds or spec.start != "consensus":
+        return None
+    if count < FEWEST:
+        text = f"{count} class averages are too few to tell how they move; {FEWEST} are needed. "
+        text += "Each volume starts from the consensus."
+        setting.context.notice(text)
+        metrics["notes"].append(text)
+        return None
+    if (setting.results.folder / NAME).is_file():
+        found = read_conformations(setting.results.folder, count)
+    else:
+        begun = time.monotonic()
+        found = _found(setting)
+        write_conformations(setting.results.folder, found)
+        setting.seconds["motion"] = time.monotonic() - begun
+    setting.context.result("conformations", setting.results.folder / NAME)
+    motion = Motion(
+        torch.from_numpy(found.latents), torch.from_numpy(found.covariances), torch.zeros(1, 1, 1, 1)
+    )
+    neighbours = min(float(spec.neighbours), count * MOST_NEIGHBOURS)
+    consensus = setting.results.poses().poses.rotations
+    trace = np.einsum("nij,nij->n", consensus, found.rotations.astype(np.float64))
+    turned = np.degrees(np.arccos(np.clip((trace - 1) / 2, -1, 1)))
+    metrics["motion"] = {
+        "components": found.latents.shape[1],
+        "neighbours": neighbours,
+        "turned_from_consensus_deg": {"median": float(np.median(turned)), "largest": float(turned.max())},
+    }
+    return Among(
+        kernel_weights(motion.distances(), neighbours).to(setting.images),
+        torch.from_numpy(found.rotations).to(setting.images),
+        torch.from_numpy(found.shifts_px).to(setting.images),
+    )
+
+
+def _found(setting: Setting) -> Conformations:
+    spec, begun = setting.spec, time.monotonic()
+    images = coarse_images(setting)
+    scale = images.box / setting.box
+    poses = setting.results.poses().poses
+    rotations = torch.from_numpy(poses.rotations).to(setting.images)
+    shifts = torch.from_numpy(poses.shifts_A / setting.pixel_size_A * scale).to(setting.images)
+    mask = setting.sphere(images.box)
+    largest = images.box // 2 - 2
+    latent_rings = min(LATENT_RINGS, largest)
+    total = FIRST_ROUNDS + spec.motion_rounds * (len(setting.images) + NEXT_ROUNDS)
+    done = 0
+
+    def step(number: int = 0, motion: Motion | None = None) -> None:
+        nonlocal done
+        done += 1
+        setting.progress("how the class averages move", done, total, begun)
+
+    motion = fit_motion(
+        images, rotations, shifts, components=spec.motion_components, k_max=latent_rings, rounds=FIRST_ROUNDS,
+        mask=mask, seed=spec.seed, group=setting.group, watch=step,
+    )  # fmt: skip
+    neighbours = min(float(spec.neighbours), len(setting.images) * MOST_NEIGHBOURS)
+    for _ in range(spec.motion_rounds):
+        weights = kernel_weights(motion.distances(), neighbours, own=False)
+        rotations, shifts = _poses(setting, images, weights, rotations, shifts, mask, step)
+        motion = fit_motion(
+            images, rotations, shifts, components=spec.motion_components, k_max=latent_rings,
+            rounds=NEXT_ROUNDS, mask=mask, seed=spec.seed, start=motion, group=setting.group, watch=step,
+        )  # fmt: skip
+    return Conformations(
+        motion.latents.cpu().numpy(), motion.covariances.cpu().numpy(), rotations.cpu().numpy(),
+        (shifts / scale).cpu().numpy(),
+    )  # fmt: skip
+
+
+def _poses(
+    setting: Setting,
+    images: PoseSearch,
+    weights: Tensor,
+    rotations: Tensor,
+    shifts: Tensor,
+    mask: Tensor,
+    step: Any,
+) -> tuple[Tensor, Tensor]:
+    """New poses of all images, each found with the others' old ones."""
+    largest = images.box // 2 - 2
+    views = directions(VIEWS).to(rotations)
+    found = []
+    for row in range(len(rotations)):
+        volume = neighbour_map(
+            images, rotations, shifts, weights[row], k_max=min(MAP_RINGS, largest), mask=mask,
+            group=setting.group,
+        )  # fmt: skip
+        rotation, shift, _ = search_pose(
+            images, row, volume, rotations[row], shifts[row], views,
+            k_coarse=min(COARSE_RINGS, largest), k_fine=min(FINE_RINGS, largest), step_px=STEP_PX,
+        )  # fmt: skip
+        found.append((rotation, shift))
+        step()
+        voxel_size_A = setting.pixel_size_A * setting.box / images.box
+        setting.show(
+            volume, row + 1, len(rotations), 0.0, f"neighbours of {row + 1}", voxel_size_A=voxel_size_A
+        )
+    return torch.stack([r for r, _ in found]), torch.stack([s for _, s in found])
