@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from engine.distillation.volume_sds import distil
-from engine.errors import SpecError
+from engine.errors import InputError, SpecError
 from engine.io.landscape_file import NAME, write_landscape
 from engine.io.volumes import write_volume_result
 from engine.metrics.landscape import Aligned, align_all, landscape
@@ -122,7 +122,11 @@ def _landscape(setting: Setting, images: list[int]) -> None:
     if setting.spec.start == "nothing":
         # nothing holds such volumes in one orientation or hand
         volumes = Aligned(volumes, align_all(volumes, np.asarray(volumes[0])))
-    found = landscape(volumes, images=images, voxel_size_A=setting.pixel_size_A, low_pass_voxels=4.0)
+    try:
+        found = landscape(volumes, images=images, voxel_size_A=setting.pixel_size_A, low_pass_voxels=4.0)
+    except InputError as error:  # volumes that don't differ; they are finished all the same
+        setting.context.notice(error.problem, warning=True)
+        return
     write_landscape(setting.results.folder, found)
     setting.context.result("landscape", setting.results.folder / NAME)
     setting.seconds["landscape"] = time.monotonic() - begun
