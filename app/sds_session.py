@@ -14,11 +14,11 @@ from app.background import Background, words
 from app.denoiser_card import DenoiserCard, read_card
 from app.forms import first_problem
 from engine.specs.presets import SDS_PRESETS
-from engine.specs.sds import ClosedFormDenoiser, Distillation, SdsSpec, TrainedDenoiser
+from engine.specs.sds import FEWEST_FOR_MOTION, ClosedFormDenoiser, Distillation, SdsSpec, TrainedDenoiser
 
 SETTINGS = (
-    "title", "volumes", "symmetry", "restarts", "refine_rounds", "half_sets", "only", "start", "seed",
-    "device",
+    "title", "volumes", "symmetry", "restarts", "refine_rounds", "motion_rounds", "half_sets", "only",
+    "start", "motion_components", "neighbours", "seed", "device",
 )  # fmt: skip
 _OWN = frozenset({"title", "seed", "device", "symmetry"})  # the user's or the particle's: presets leave them
 
@@ -210,6 +210,10 @@ class SdsSession(QObject):
             text = f"Reconstructs one volume from {source} with {with_what}: {starts} of {steps}{symmetry}"
         if spec.volumes == "each":
             many = len(spec.only) or count
+            if spec.motion_rounds and count >= FEWEST_FOR_MOTION:
+                text += (
+                    f", then {spec.motion_rounds} rounds that tell which of them show similar conformations"
+                )
             text += f", then a volume of its own for {'each' if many == count else f'{many}'} of them"
             text += f" with {with_what}, in {steps}" if spec.refine_rounds else ""
         elif spec.refine_rounds and spec.denoiser.kind == "trained":

@@ -16,12 +16,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from jaxtyping import Complex, Float
 from torch import Tensor
 
 from engine.distillation.pose_search import EPSILON, SMALLEST_VARIANCE, PoseSearch
 from engine.forward.fourier_regression import regress_maps
+from engine.numerics.symmetry import symmetrise
 
 RIDGE = 0.1
 """Regularisation of the components, as a part of a shell's mean number of images."""
@@ -65,7 +67,7 @@ def fit_motion(
     mask: Float[Tensor, "z y x"],
     seed: int,
     start: Motion | None = None,
-    group: Float[Tensor, "order 3 3"] | None = None,
+    symmetry: str = "C1",
     watch: Callable[[int, Motion], None] = lambda number, motion: None,
 ) -> Motion:
     """Fit the model with poses as they are.
@@ -79,7 +81,8 @@ def fit_motion(
     mask : soft, where density may be.
     seed : of the random z to begin with.
     start : latents to begin with instead.
-    group : point group that the density keeps as it moves, in the map's own frame.
+    symmetry : point group that the density keeps as it moves, in the map's own frame. The maps are averaged
+        over it: at such low frequencies images are many, and none needs to be used at each element.
     watch : called after each round; may raise to stop.
     """
     if rounds < 1:
@@ -93,8 +96,6 @@ def fit_motion(
         covariances = latents.new_zeros(count, components, components)
     else:
         latents, covariances = start.latents, start.covariances
-    everywhere = rotations[None] if group is None else rotations @ group.to(rotations)[:, None]
-    order = len(everywhere)
     ridge = torch.full((1 + components,), RIDGE, device=device)
     ridge[0] = EPSILON
     motion: Motion | None = None
@@ -104,10 +105,11 @@ def fit_motion(
         second = mean[:, :, None] * mean[:, None]
         second[:, 1:, 1:] += covariances
         maps = regress_maps(
-            images.projector, images.images.repeat(order, 1, 1), everywhere.reshape(-1, 3, 3),
-            mean.repeat(order, 1), second.repeat(order, 1, 1), ridge=ridge, k_max=k_max,
-            shifts_px=shifts_px.repeat(order, 1),
+            images.projector, images.images, rotations, mean, second, ridge=ridge, k_max=k_max,
+            shifts_px=shifts_px,
         )  # fmt: skip
+        if symmetry != "C1":
+            maps = torch.from_numpy(np.stack([symmetrise(m, symmetry) for m in maps.cpu().numpy()])).to(maps)
         maps = _standardised(maps * mask.to(maps), latents, covariances)
         latents, covariances, residual = _posterior(images, maps, rotations, shifts_px, variance)
         variance = torch.maximum(residual, SMALLEST_VARIANCE * power)

@@ -81,48 +81,65 @@ def neighbour_map(
     return volume.clamp_min(0.0) * mask.to(volume)
 
 
-@torch.no_grad()
-def search_pose(
-    images: PoseSearch,
-    row: int,
-    volume: Float[Tensor, "z y x"],
-    rotation: Float[Tensor, "3 3"],
-    shift_px: Float[Tensor, " 2"],
-    views: Float[Tensor, "views 3 3"],
-    *,
-    k_coarse: int,
-    k_fine: int,
-    step_px: float,
-) -> tuple[Float[Tensor, "3 3"], Float[Tensor, " 2"], float]:
-    """The pose of an image against a map that doesn't contain it, searched over all orientations.
+class NeighbourSearch:
+    """Searches for poses of single images, each against a map that doesn't contain it.
 
     Parameters
     ----------
-    row : the image.
-    rotation, shift_px : its pose so far, a candidate as well; its shift is where the search begins.
-    views : orientations up to rotation in the plane.
-    k_coarse, k_fine : largest ring of the search over all orientations and of the steps from the best.
-    step_px : of moves, in the first of the steps; half of it in the next.
-
-    Returns
-    -------
-    rotation, shift_px, correlation.
+    images : all of them.
+    views : (views, 3, 3) orientations up to rotation in the plane, for the search over all of them.
+    k_coarse, k_fine : largest ring of that search, and of the steps from the best.
     """
-    transform = images.projector.transform(volume)
-    coarse, polar = images.polar(k_coarse, 4 * k_coarse + 8)
-    there = polar[row] * coarse.ramp(shift_px[None])[0]
-    weight = (coarse.independent / images.power(k_coarse, coarse.angles))[:, None]
-    found = likely_orientations(coarse.slices(transform, views), there, views, weight, count=CANDIDATES)
-    rotations = torch.cat([rotation[None], found])
-    shifts = shift_px.expand(len(rotations), 2)
-    fine, polar = images.polar(k_fine, 4 * k_fine)
-    weight = (fine.independent / images.power(k_fine, fine.angles))[:, None]
-    scores = rotations.new_zeros(len(rotations))
-    for number, step in enumerate(STEPS_DEG):
-        rotations, shifts, scores = best_nearby(
-            fine, transform, polar[row], rotations, shifts, weight,
-            step_deg=step, step_px=step_px / 2**number,
-        )  # fmt: skip
-        best = scores.topk(min(3, len(scores))).indices
-        rotations, shifts, scores = rotations[best], shifts[best], scores[best]
-    return rotations[0], shifts[0], float(scores[0])
+
+    def __init__(
+        self, images: PoseSearch, views: Float[Tensor, "views 3 3"], *, k_coarse: int, k_fine: int
+    ) -> None:
+        self.images, self.views = images, views
+        self._transform = images.projector.transform
+        self._coarse, self._coarse_images = images.polar(k_coarse, 4 * k_coarse + 8)
+        self._fine, self._fine_images = images.polar(k_fine, 4 * k_fine)
+        self._coarse_weight, self._fine_weight = (
+            (grid.independent / images.power(grid.k_max, grid.angles))[:, None]
+            for grid in (self._coarse, self._fine)
+        )
+        # the same for all maps, and most of the work
+        self._taps = self._coarse.taps(views)
+
+    @torch.no_grad()
+    def __call__(
+        self,
+        row: int,
+        volume: Float[Tensor, "z y x"],
+        rotation: Float[Tensor, "3 3"],
+        shift_px: Float[Tensor, " 2"],
+        *,
+        step_px: float,
+    ) -> tuple[Float[Tensor, "3 3"], Float[Tensor, " 2"], float]:
+        """The pose of one image, searched for over all orientations.
+
+        Parameters
+        ----------
+        row : the image.
+        volume : a map without it.
+        rotation, shift_px : its pose so far, a candidate as well; its shift is where the search begins.
+        step_px : of moves, in the first of the steps; half of it in the next.
+
+        Returns
+        -------
+        rotation, shift_px, correlation.
+        """
+        transform = self._transform(volume)
+        there = self._coarse_images[row] * self._coarse.ramp(shift_px[None])[0]
+        slices = self._coarse.slices_at(transform, self._taps)
+        found = likely_orientations(slices, there, self.views, self._coarse_weight, count=CANDIDATES)
+        rotations = torch.cat([rotation[None], found])
+        shifts = shift_px.expand(len(rotations), 2)
+        scores = rotations.new_zeros(len(rotations))
+        for number, step in enumerate(STEPS_DEG):
+            rotations, shifts, scores = best_nearby(
+                self._fine, transform, self._fine_images[row], rotations, shifts, self._fine_weight,
+                step_deg=step, step_px=step_px / 2**number,
+            )  # fmt: skip
+            best = scores.topk(min(3, len(scores))).indices
+            rotations, shifts, scores = rotations[best], shifts[best], scores[best]
+        return rotations[0], shifts[0], float(scores[0])

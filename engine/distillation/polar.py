@@ -14,7 +14,7 @@ from torch import Tensor
 
 from engine.conventions import image_centre
 from engine.forward.fourier_slice import SliceProjector
-from engine.forward.slice_interpolation import find_taps, gather, kernel_width
+from engine.forward.slice_interpolation import Taps, find_taps, gather, kernel_width
 
 _VIEWS_AT_ONCE = 256
 
@@ -65,16 +65,23 @@ class PolarGrid:
         self, transform: Complex[Tensor, "kx ky kz"], rotations: Float[Tensor, "views 3 3"]
     ) -> Complex[Tensor, "views rings angles"]:
         """The same for projections of a map, from its :meth:`.SliceProjector.transform`."""
-        projector = self.projector
-        scale = projector.points / projector.size
-        beta = kernel_width(scale)
+        return self.slices_at(transform, self.taps(rotations))
+
+    def taps(self, rotations: Float[Tensor, "views 3 3"]) -> list[Taps]:
+        """Where slices in some directions lie, ready for the transforms of many maps."""
+        scale = self.projector.points / self.projector.size
         flat = self.frequencies.reshape(-1, 2) * scale
-        parts = []
-        for some in torch.split(rotations.to(flat), _VIEWS_AT_ONCE):
-            positions = (flat @ some[:, :2]).reshape(-1, 3)
-            found = gather(transform, find_taps(positions, projector.points, beta))
-            parts.append(found.view(len(some), self.k_max, self.angles))
-        return torch.cat(parts)
+        return [
+            find_taps((flat @ some[:, :2]).reshape(-1, 3), self.projector.points, kernel_width(scale))
+            for some in torch.split(rotations.to(flat), _VIEWS_AT_ONCE)
+        ]
+
+    def slices_at(
+        self, transform: Complex[Tensor, "kx ky kz"], taps: list[Taps]
+    ) -> Complex[Tensor, "views rings angles"]:
+        """Slices of a map in the directions of :meth:`taps`."""
+        found = torch.cat([gather(transform, some) for some in taps])
+        return found.view(-1, self.k_max, self.angles)
 
     def ramp(self, shifts_px: Float[Tensor, "n 2"]) -> Complex[Tensor, "n rings angles"]:
         """Factors that move images *back* by shifts (xy), so that what was at the shift is at the centre."""

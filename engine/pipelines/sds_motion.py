@@ -18,16 +18,14 @@ from torch import Tensor
 
 from engine.distillation.ab_initio import directions
 from engine.distillation.motion import Motion, fit_motion
-from engine.distillation.neighbours import kernel_weights, neighbour_map, search_pose
+from engine.distillation.neighbours import NeighbourSearch, kernel_weights, neighbour_map
 from engine.distillation.pose_search import PoseSearch
 from engine.io.conformations import NAME, Conformations, read_conformations, write_conformations
 from engine.pipelines.sds_consensus import coarse_images
+from engine.specs.sds import FEWEST_FOR_MOTION
 
 if TYPE_CHECKING:
     from engine.pipelines.sds import Setting
-
-FEWEST = 50
-"""Class averages; fewer don't tell motion from errors of poses."""
 
 LATENT_RINGS, COARSE_RINGS, FINE_RINGS, MAP_RINGS = 6, 10, 13, 14
 FIRST_ROUNDS, NEXT_ROUNDS = 15, 4
@@ -35,6 +33,9 @@ VIEWS = 600
 STEP_PX = 0.35
 MOST_NEIGHBOURS = 1 / 3
 """Of all images."""
+
+FEWEST_NEIGHBOURS = 8
+"""Where each image is used at all elements of a point group, and fewer of them fill a map."""
 
 
 @dataclass(frozen=True)
@@ -65,8 +66,8 @@ def make(setting: Setting, metrics: dict[str, Any]) -> Among | None:
     spec, count = setting.spec, len(setting.images)
     if not spec.motion_rounds or spec.start != "consensus":
         return None
-    if count < FEWEST:
-        text = f"{count} class averages are too few to tell how they move; {FEWEST} are needed. "
+    if count < FEWEST_FOR_MOTION:
+        text = f"{count} class averages are too few to tell how they move; {FEWEST_FOR_MOTION} are needed. "
         text += "Each volume starts from the consensus."
         setting.context.notice(text)
         metrics["notes"].append(text)
@@ -82,7 +83,7 @@ def make(setting: Setting, metrics: dict[str, Any]) -> Among | None:
     motion = Motion(
         torch.from_numpy(found.latents), torch.from_numpy(found.covariances), torch.zeros(1, 1, 1, 1)
     )
-    neighbours = min(float(spec.neighbours), count * MOST_NEIGHBOURS)
+    neighbours = _neighbours(setting)
     consensus = setting.results.poses().poses.rotations
     trace = np.einsum("nij,nij->n", consensus, found.rotations.astype(np.float64))
     turned = np.degrees(np.arccos(np.clip((trace - 1) / 2, -1, 1)))
@@ -96,6 +97,13 @@ def make(setting: Setting, metrics: dict[str, Any]) -> Among | None:
         torch.from_numpy(found.rotations).to(setting.images),
         torch.from_numpy(found.shifts_px).to(setting.images),
     )
+
+
+def _neighbours(setting: Setting) -> float:
+    """How many images count in the map of one: as many as asked for, all elements of a group together."""
+    order = 1 if setting.group is None else len(setting.group)
+    wanted = max(FEWEST_NEIGHBOURS, setting.spec.neighbours / order)
+    return min(wanted, len(setting.images) * MOST_NEIGHBOURS)
 
 
 def _found(setting: Setting) -> Conformations:
@@ -118,15 +126,15 @@ def _found(setting: Setting) -> Conformations:
 
     motion = fit_motion(
         images, rotations, shifts, components=spec.motion_components, k_max=latent_rings, rounds=FIRST_ROUNDS,
-        mask=mask, seed=spec.seed, group=setting.group, watch=step,
+        mask=mask, seed=spec.seed, symmetry=spec.symmetry, watch=step,
     )  # fmt: skip
-    neighbours = min(float(spec.neighbours), len(setting.images) * MOST_NEIGHBOURS)
+    neighbours = _neighbours(setting)
     for _ in range(spec.motion_rounds):
         weights = kernel_weights(motion.distances(), neighbours, own=False)
         rotations, shifts = _poses(setting, images, weights, rotations, shifts, mask, step)
         motion = fit_motion(
             images, rotations, shifts, components=spec.motion_components, k_max=latent_rings,
-            rounds=NEXT_ROUNDS, mask=mask, seed=spec.seed, start=motion, group=setting.group, watch=step,
+            rounds=NEXT_ROUNDS, mask=mask, seed=spec.seed, start=motion, symmetry=spec.symmetry, watch=step,
         )  # fmt: skip
     return Conformations(
         motion.latents.cpu().numpy(), motion.covariances.cpu().numpy(), rotations.cpu().numpy(),
@@ -145,17 +153,17 @@ def _poses(
 ) -> tuple[Tensor, Tensor]:
     """New poses of all images, each found with the others' old ones."""
     largest = images.box // 2 - 2
-    views = directions(VIEWS).to(rotations)
+    search = NeighbourSearch(
+        images, directions(VIEWS).to(rotations), k_coarse=min(COARSE_RINGS, largest),
+        k_fine=min(FINE_RINGS, largest),
+    )  # fmt: skip
     found = []
     for row in range(len(rotations)):
         volume = neighbour_map(
             images, rotations, shifts, weights[row], k_max=min(MAP_RINGS, largest), mask=mask,
             group=setting.group,
         )  # fmt: skip
-        rotation, shift, _ = search_pose(
-            images, row, volume, rotations[row], shifts[row], views,
-            k_coarse=min(COARSE_RINGS, largest), k_fine=min(FINE_RINGS, largest), step_px=STEP_PX,
-        )  # fmt: skip
+        rotation, shift, _ = search(row, volume, rotations[row], shifts[row], step_px=STEP_PX)
         found.append((rotation, shift))
         step()
         voxel_size_A = setting.pixel_size_A * setting.box / images.box

@@ -15,6 +15,10 @@ from engine.specs.components import Device, Model, field
 SYMMETRIES = "C1, Cn, Dn, T, O, I"
 
 
+FEWEST_FOR_MOTION = 50
+"""Class averages; fewer don't tell motion from errors of poses."""
+
+
 class ClassAveragesInput(Model):
     """Class averages (or other clean 2D images) with unknown poses."""
 

@@ -8,12 +8,12 @@ import torch
 
 from engine.distillation.ab_initio import directions
 from engine.distillation.motion import Motion, fit_motion
-from engine.distillation.neighbours import kernel_weights, neighbour_map, search_pose
+from engine.distillation.neighbours import NeighbourSearch, kernel_weights, neighbour_map
 from engine.distillation.pose_search import PoseSearch
 from engine.forward.fourier_slice import SliceProjector
 from engine.metrics.volumes import soft_sphere
 from engine.numerics.rotations import random_rotations
-from engine.numerics.symmetry import point_group, symmetrise
+from engine.numerics.symmetry import symmetrise
 from tests.engine.numerics.gaussian_blobs import correlation
 from tests.engine.sds_run import blob
 
@@ -85,7 +85,6 @@ def test_a_fit_goes_on_from_another(images: PoseSearch, rotations: torch.Tensor,
 
 
 def test_with_a_point_group_mean_and_components_have_it(rotations: torch.Tensor, arms: np.ndarray) -> None:
-    group = torch.from_numpy(point_group("C2")).float()
     projector = SliceProjector(SIZE, padding=2.0)
     shown = [
         projector.project(torch.from_numpy(symmetrise(blob(arm, SIZE), "C2")), turn[None])[0]
@@ -93,7 +92,7 @@ def test_with_a_point_group_mean_and_components_have_it(rotations: torch.Tensor,
     ]
     found = fit_motion(
         PoseSearch(torch.stack(shown)), rotations, STILL, components=3, k_max=K_MAX, rounds=8, mask=MASK,
-        seed=0, group=group,
+        seed=0, symmetry="C2",
     )  # fmt: skip
     for density in found.maps.numpy():
         assert correlation(density, symmetrise(density, "C2")) > 0.99
@@ -135,12 +134,11 @@ def test_a_pose_is_found_in_a_map_without_its_image(
 ) -> None:
     weights = kernel_weights(motion.distances(), 20, own=False)
     wrong = torch.from_numpy(random_rotations(1, np.random.default_rng(1))[0]).float()
+    search = NeighbourSearch(images, directions(200), k_coarse=6, k_fine=8)
     near = 0
     for row in range(6):
         volume = neighbour_map(images, rotations, STILL, weights[row], k_max=8, mask=MASK)
-        found, shift, score = search_pose(
-            images, row, volume, wrong, torch.zeros(2), directions(200), k_coarse=6, k_fine=8, step_px=0.3
-        )
+        found, shift, score = search(row, volume, wrong, torch.zeros(2), step_px=0.3)
         angle = torch.rad2deg(torch.acos(((found * rotations[row]).sum() - 1) / 2))
         near += bool(angle < 8) and bool(shift.norm() < 0.6) and score > 0.9
     assert near >= 5
