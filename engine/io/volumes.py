@@ -11,6 +11,8 @@ means that the map beside it is complete, and a run that was killed goes on with
     the consensus map, its half maps, its projections in the order of the prepared images.
 ``poses.star, poses.csv``
     :mod:`engine.io.pose_table`.
+``conformations.npz``
+    :mod:`engine.io.conformations`: which class averages are alike, and their poses among these.
 ``volumes/volume_0001.mrc + .json``
     one pair for each class average, numbered from 1.
 ``landscape.npz, mean.mrc, motion.mrc, components_1.mrc ...``

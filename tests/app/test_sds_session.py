@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
+from app import sds_session
 from app.averages_session import AveragesSession
 from app.denoiser_card import read_card
 from app.sds_session import SdsSession
@@ -53,6 +54,17 @@ def test_class_averages_alone_are_enough(sds: SdsSession, tmp_path: Path) -> Non
     assert "for each of them" in sds.sentence()
     sds.set_settings({"start": "nothing"})
     assert sds.sentence().startswith("Makes a volume for each of 4 class averages")
+
+
+def test_motion_is_only_spoken_of_where_it_will_be_looked_for(
+    sds: SdsSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sds.set_settings({"volumes": "each", "motion_rounds": 2})
+    assert "similar conformations" not in sds.sentence()
+    monkeypatch.setattr(sds_session, "FEWEST_FOR_MOTION", 4)
+    assert "2 rounds that tell which of them show similar conformations" in sds.sentence()
+    sds.set_settings({"motion_rounds": 0})
+    assert "similar conformations" not in sds.sentence()
 
 
 @pytest.mark.parametrize(
