@@ -81,6 +81,22 @@ def neighbour_map(
     return volume.clamp_min(0.0) * mask.to(volume)
 
 
+def joined(coarse: Float[Tensor, "z y x"], fine: Float[Tensor, "z y x"], k: float) -> Float[Tensor, "z y x"]:
+    """One map from the frequencies of another below and of a third above ``k`` cycles per box.
+
+    The finer a shell, the more images it takes to fill it, and the less of it moves coherently: what
+    few, near neighbours give at low frequencies takes more of them at high ones.
+    """
+    size = coarse.shape[-1]
+    axis = torch.fft.fftfreq(size, 1 / size, device=coarse.device, dtype=coarse.dtype)
+    half = torch.arange(size // 2 + 1, device=coarse.device, dtype=coarse.dtype)
+    radius = torch.sqrt((axis * axis)[:, None, None] + (axis * axis)[:, None] + half * half)
+    below = torch.sigmoid(k - radius)
+    both = torch.fft.rfftn(coarse) * below + torch.fft.rfftn(fine) * (1 - below)
+    joint: Tensor = torch.fft.irfftn(both, s=coarse.shape)
+    return joint
+
+
 class NeighbourSearch:
     """Searches for poses of single images, each against a map that doesn't contain it.
 

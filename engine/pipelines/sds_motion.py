@@ -18,7 +18,7 @@ from torch import Tensor
 
 from engine.distillation.ab_initio import directions
 from engine.distillation.motion import Motion, fit_motion
-from engine.distillation.neighbours import NeighbourSearch, kernel_weights, neighbour_map
+from engine.distillation.neighbours import NeighbourSearch, joined, kernel_weights, neighbour_map
 from engine.distillation.pose_search import PoseSearch
 from engine.io.conformations import NAME, Conformations, read_conformations, write_conformations
 from engine.pipelines.sds_consensus import coarse_images
@@ -31,7 +31,10 @@ LATENT_RINGS, COARSE_RINGS, FINE_RINGS, MAP_RINGS = 6, 10, 13, 14
 FIRST_ROUNDS, NEXT_ROUNDS = 15, 4
 VIEWS = 600
 STEP_PX = 0.35
-MOST_NEIGHBOURS = 1 / 3
+WIDE = 3.0
+"""Times as many neighbours at high frequencies."""
+
+MOST_NEIGHBOURS, MOST_WIDE = 1 / 3, 1 / 2
 """Of all images."""
 
 FEWEST_NEIGHBOURS = 8
@@ -44,21 +47,26 @@ class Among:
 
     Attributes
     ----------
-    weights : (n, n), row by row the share of all images in the map of one.
+    near, wide : (n, n), row by row the share of all images in the map of one, at low and high frequencies.
     rotations : (n, 3, 3).
     shifts_px : (n, 2) xy, pixels of the prepared images.
     """
 
-    weights: Tensor
+    near: Tensor
+    wide: Tensor
     rotations: Tensor
     shifts_px: Tensor
 
     def start(self, setting: Setting, row: int) -> Tensor:
         """The map of one image's conformation at full resolution."""
-        return neighbour_map(
-            setting.search, self.rotations, self.shifts_px, self.weights[row],
-            k_max=setting.box // 2 - 1, mask=setting.mask, group=setting.group,
+        coarse, fine = (
+            neighbour_map(
+                setting.search, self.rotations, self.shifts_px, weights[row], k_max=setting.box // 2 - 1,
+                mask=setting.mask, group=setting.group,
+            )
+            for weights in (self.near, self.wide)
         )  # fmt: skip
+        return joined(coarse, fine, COARSE_RINGS).clamp_min(0.0) * setting.mask
 
 
 def make(setting: Setting, metrics: dict[str, Any]) -> Among | None:
@@ -92,8 +100,11 @@ def make(setting: Setting, metrics: dict[str, Any]) -> Among | None:
         "neighbours": neighbours,
         "turned_from_consensus_deg": {"median": float(np.median(turned)), "largest": float(turned.max())},
     }
+    distances = motion.distances()
+    wide = min(WIDE * neighbours, count * MOST_WIDE)
     return Among(
-        kernel_weights(motion.distances(), neighbours).to(setting.images),
+        kernel_weights(distances, neighbours).to(setting.images),
+        kernel_weights(distances, wide).to(setting.images),
         torch.from_numpy(found.rotations).to(setting.images),
         torch.from_numpy(found.shifts_px).to(setting.images),
     )

@@ -8,7 +8,7 @@ import torch
 
 from engine.distillation.ab_initio import directions
 from engine.distillation.motion import Motion, fit_motion
-from engine.distillation.neighbours import NeighbourSearch, kernel_weights, neighbour_map
+from engine.distillation.neighbours import NeighbourSearch, joined, kernel_weights, neighbour_map
 from engine.distillation.pose_search import PoseSearch
 from engine.forward.fourier_slice import SliceProjector
 from engine.metrics.volumes import soft_sphere
@@ -127,6 +127,18 @@ def test_the_map_of_similar_images_is_nearer_to_the_truth_than_that_of_all(
         true = blob(arms[row], SIZE)
         assert correlation(near, true) > correlation(of_all, true) + 0.01
         assert near.min() >= 0
+
+
+def test_a_map_is_joined_from_the_frequencies_of_two() -> None:
+    generator = torch.Generator().manual_seed(0)
+    a, b = (torch.randn(SIZE, SIZE, SIZE, generator=generator) for _ in range(2))
+    torch.testing.assert_close(joined(a, a, 6), a, atol=1e-5, rtol=1e-5)
+    spectra = [torch.fft.fftn(density) for density in (a, b, joined(a, b, 6))]
+    torch.testing.assert_close(spectra[2][2, 0, 1], spectra[0][2, 0, 1], atol=1e-3, rtol=0.05)
+    torch.testing.assert_close(spectra[2][0, 11, 3], spectra[1][0, 11, 3], atol=1e-3, rtol=0.05)
+    torch.testing.assert_close(
+        spectra[2][6, 0, 0], (spectra[0] + spectra[1])[6, 0, 0] / 2, atol=1e-3, rtol=1e-3
+    )
 
 
 def test_a_pose_is_found_in_a_map_without_its_image(
