@@ -17,8 +17,8 @@ means that the map beside it is complete, and a run that was killed goes on with
     one pair for each class average, numbered from 1.
 ``landscape.npz, mean.mrc, motion.mrc, components_1.mrc ...``
     :mod:`engine.io.landscape_file`.
-``metrics.json``
-    everything measured.
+``metrics.json, seconds.json``
+    everything measured; the seconds spent on each stage so far.
 
 All maps have the prepared stack's pixel size as voxel size, and the object's origin in voxel n // 2.
 """

@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,7 +24,7 @@ from engine.events import ImagesSnapshot, MapSnapshot, Progress
 from engine.io.atomic import write_npy
 from engine.io.averages import PreparedAverages, averages_record, prepare, rank, soft_disc
 from engine.io.class_averages import read_class_averages
-from engine.io.json_files import write_json
+from engine.io.json_files import read_json, write_json
 from engine.io.mrc import read_volume
 from engine.io.volumes import REFERENCE, SdsResults, write_map, write_prepared
 from engine.metrics.volumes import aligned_fsc, soft_sphere
@@ -37,6 +38,7 @@ from engine.specs.sds import SdsSpec
 
 SNAPSHOT_SECONDS = 0.3
 FEWEST = 3
+SECONDS = "seconds.json"
 
 
 @dataclass
@@ -94,6 +96,11 @@ class Setting:
         if self._kept is None:
             self._kept = _denoiser(self.spec, self.prepared, self.context)
         return self._kept
+
+    def spent(self, stage: str, begun: float) -> None:
+        """Count the seconds since ``begun`` for a stage, and keep them: a run that goes on knows them."""
+        self.seconds[stage] = self.seconds.get(stage, 0.0) + time.monotonic() - begun
+        write_json(self.results.folder / SECONDS, self.seconds)
 
     def progress(self, stage: str, done: int, total: int, begun: float) -> None:
         """Say how far a stage is, and stop if asked to."""
@@ -181,10 +188,23 @@ def _prepare(spec: SdsSpec, context: RunContext) -> Setting:
     disc = torch.from_numpy(np.asarray(soft_disc(box, prepared.mask_radius_px), np.float32))
     scale = ImageScale(float(prepared.background), disc.to(context.device))
     group = None if spec.symmetry == "C1" else torch.from_numpy(point_group(spec.symmetry)).float()
-    return Setting(
+    setting = Setting(
         spec, context, prepared, scale, images, PoseSearch(scale.to_density(images)),
-        None if group is None else group.to(context.device), {"prepare": time.monotonic() - begun},
+        None if group is None else group.to(context.device), _earlier_seconds(folder / SECONDS),
     )  # fmt: skip
+    setting.spent("prepare", begun)
+    return setting
+
+
+def _earlier_seconds(path: Path) -> dict[str, float]:
+    """What an earlier attempt spent on each stage; a file that isn't what it should be counts as none."""
+    if not path.is_file():
+        return {}
+    try:
+        found = read_json(path)
+    except InputError:
+        return {}
+    return {str(k): float(v) for k, v in found.items() if isinstance(v, int | float) and 0 <= v < 1e9}
 
 
 def run(spec: SdsSpec, context: RunContext) -> None:

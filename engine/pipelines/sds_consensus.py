@@ -99,7 +99,7 @@ def _starts(setting: Setting) -> None:
         )  # fmt: skip
         setting.context.result("start", path)
         setting.progress("starts from nothing", number, spec.restarts, begun)
-    setting.seconds["starts"] = time.monotonic() - begun
+    setting.spent("starts", begun)
 
 
 def coarse_images(setting: Setting) -> PoseSearch:
@@ -173,7 +173,7 @@ def _tournament(setting: Setting) -> dict[str, Any]:
     table = found.as_dict()
     write_json(path, table)
     setting.context.result("tournament", path)
-    setting.seconds["tournament"] = time.monotonic() - begun
+    setting.spent("tournament", begun)
     return table
 
 
@@ -215,7 +215,7 @@ def _refined(
         setting.progress(stage, i, total, begun)
         setting.show(found.volume, i, total, 0.0, stage, now=True)
     key = "consensus" if images is setting.search else "half sets"
-    setting.seconds[key] = setting.seconds.get(key, 0.0) + time.monotonic() - begun
+    setting.spent(key, begun)
     return found, confidence
 
 

@@ -86,7 +86,7 @@ def make(setting: Setting, metrics: dict[str, Any]) -> Among | None:
         begun = time.monotonic()
         found = _found(setting)
         write_conformations(setting.results.folder, found)
-        setting.seconds["motion"] = time.monotonic() - begun
+        setting.spent("motion", begun)
     setting.context.result("conformations", setting.results.folder / NAME)
     motion = Motion(
         torch.from_numpy(found.latents), torch.from_numpy(found.covariances), torch.zeros(1, 1, 1, 1)

@@ -129,4 +129,4 @@ def _landscape(setting: Setting, images: list[int]) -> None:
         return
     write_landscape(setting.results.folder, found)
     setting.context.result("landscape", setting.results.folder / NAME)
-    setting.seconds["landscape"] = time.monotonic() - begun
+    setting.spent("landscape", begun)
