@@ -220,6 +220,8 @@ def run(spec: SdsSpec, context: RunContext) -> None:
     truth = None if spec.truth is None else read_volume(spec.truth)
     setting = _prepare(spec, context)
     wanted = sds_volumes.wanted(setting)
+    if spec.denoiser.kind == "trained" and (spec.volumes == "each" or not spec.refine_rounds):
+        setting.denoiser()
     metrics: dict[str, Any] = {"kind": "sds", "symmetry": spec.symmetry, "volumes": 0, "notes": []}
     sds_consensus.make(setting, metrics)
     if spec.volumes == "each":

@@ -307,12 +307,13 @@ def test_a_denoiser_for_other_images_is_refused(
     make: Make, tmp_path: Path, weights: Callable[[int, float], str], box: int, radius: float, words: str
 ) -> None:
     spec = make(
-        start="nothing", refine_rounds=0, denoiser=TrainedDenoiser(weights=weights(box, radius)),
+        volumes="each", denoiser=TrainedDenoiser(weights=weights(box, radius)),
         averages={"mask_diameter_A": 2 * 10.0 * PIXEL},
     )  # fmt: skip
     ended = failed(spec, tmp_path / "run")
     assert ended.cause == "PriorError"
     assert re.search(words, ended.message), ended.message
+    assert not (tmp_path / "run" / "results" / "tournament").exists()  # said before computing
 
 
 # ---- symmetry -------------------------------------------------------------------------------------
