@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from engine.distillation.ab_initio import directions
@@ -31,6 +32,8 @@ LATENT_RINGS, COARSE_RINGS, FINE_RINGS, MAP_RINGS = 6, 10, 13, 14
 FIRST_ROUNDS, NEXT_ROUNDS = 15, 4
 VIEWS = 600
 STEP_PX = 0.35
+TRIED = 60
+"""Images that are left out in turn, to see whether neighbours know more of them than all."""
 WIDE = 3.0
 """Times as many neighbours at high frequencies."""
 
@@ -95,11 +98,22 @@ def make(setting: Setting, metrics: dict[str, Any]) -> Among | None:
     consensus = setting.results.poses().poses.rotations
     trace = np.einsum("nij,nij->n", consensus, found.rotations.astype(np.float64))
     turned = np.degrees(np.arccos(np.clip((trace - 1) / 2, -1, 1)))
+    by_near, by_all = (float(value) for value in found.left_out.mean(axis=0))
     metrics["motion"] = {
         "components": found.latents.shape[1],
         "neighbours": neighbours,
         "turned_from_consensus_deg": {"median": float(np.median(turned)), "largest": float(turned.max())},
+        "left_out_correlation": {"neighbours": by_near, "all": by_all, "images": len(found.left_out)},
+        "moves": found.moves(),
     }
+    text = f"A class average that is left out correlates with the map of its {neighbours:.0f} neighbours by "
+    text += f"{by_near:.3f}, with that of all by {by_all:.3f}: "
+    if not found.moves():
+        text += "no sign that the particle moves, so each volume starts from the consensus."
+        setting.context.notice(text)
+        metrics["notes"].append(text)
+        return None
+    setting.context.notice(text + "the particle moves.")
     distances = motion.distances()
     wide = min(WIDE * neighbours, count * MOST_WIDE)
     return Among(
@@ -147,9 +161,10 @@ def _found(setting: Setting) -> Conformations:
             images, rotations, shifts, components=spec.motion_components, k_max=latent_rings,
             rounds=NEXT_ROUNDS, mask=mask, seed=spec.seed, start=motion, symmetry=spec.symmetry, watch=step,
         )  # fmt: skip
+    left_out = _left_out(setting, images, motion, rotations, shifts, mask)
     return Conformations(
         motion.latents.cpu().numpy(), motion.covariances.cpu().numpy(), rotations.cpu().numpy(),
-        (shifts / scale).cpu().numpy(),
+        (shifts / scale).cpu().numpy(), left_out,
     )  # fmt: skip
 
 
@@ -164,10 +179,7 @@ def _poses(
 ) -> tuple[Tensor, Tensor]:
     """New poses of all images, each found with the others' old ones."""
     largest = images.box // 2 - 2
-    search = NeighbourSearch(
-        images, directions(VIEWS).to(rotations), k_coarse=min(COARSE_RINGS, largest),
-        k_fine=min(FINE_RINGS, largest),
-    )  # fmt: skip
+    search = _search(images)
     found = []
     for row in range(len(rotations)):
         volume = neighbour_map(
@@ -182,3 +194,39 @@ def _poses(
             volume, row + 1, len(rotations), 0.0, f"neighbours of {row + 1}", voxel_size_A=voxel_size_A
         )
     return torch.stack([r for r, _ in found]), torch.stack([s for _, s in found])
+
+
+def _search(images: PoseSearch) -> NeighbourSearch:
+    largest = images.box // 2 - 2
+    return NeighbourSearch(
+        images, directions(VIEWS).to(images.images), k_coarse=min(COARSE_RINGS, largest),
+        k_fine=min(FINE_RINGS, largest),
+    )  # fmt: skip
+
+
+def _left_out(
+    setting: Setting, images: PoseSearch, motion: Motion, rotations: Tensor, shifts: Tensor, mask: Tensor
+) -> NDArray[np.float32]:
+    """How well some images are met by the map of their neighbours, and by that of all, (m, 2).
+
+    Both are made without the image, and it is searched for in both alike. Without motion the map of all
+    wins: it is made of more.
+    """
+    count, largest = len(rotations), images.box // 2 - 2
+    search, begun = _search(images), time.monotonic()
+    near = kernel_weights(motion.distances(), _neighbours(setting), own=False)
+    rows = np.unique(np.linspace(0, count - 1, min(count, TRIED)).astype(int)).tolist()
+    found = []
+    for done, row in enumerate(rows):
+        setting.progress("whether it moves", done, len(rows), begun)
+        others = torch.ones_like(near[row])
+        others[row] = 0.0
+        scores = []
+        for weights in (near[row], others):
+            volume = neighbour_map(
+                images, rotations, shifts, weights, k_max=min(MAP_RINGS, largest), mask=mask,
+                group=setting.group,
+            )  # fmt: skip
+            scores.append(search(row, volume, rotations[row], shifts[row], step_px=STEP_PX)[2])
+        found.append(scores)
+    return np.array(found, np.float32)

@@ -11,7 +11,7 @@ import torch
 
 from engine.events import Completed, Event, Failed, Notice, Progress
 from engine.forward.volume_projection import project
-from engine.io.conformations import NAME, read_conformations
+from engine.io.conformations import NAME, Conformations, read_conformations
 from engine.io.mrc import write_images
 from engine.io.volumes import SdsResults
 from engine.jobs import runner
@@ -104,8 +104,11 @@ def test_a_kill_after_the_motion_computes_it_once(
     assert all(0 <= event.done <= event.total for event in told if isinstance(event, Progress))
 
 
-def test_volumes_start_from_their_neighbours_or_as_before(averages: Path, tmp_path: Path) -> None:
+def test_volumes_start_from_their_neighbours_or_as_before(
+    averages: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """With one step that hardly changes anything, a volume is what it started from."""
+    monkeypatch.setattr(Conformations, "moves", lambda found: True)
     still = {"steps": 1, "views_first": 2, "views_last": 2, "step_size": 1e-6}
     spec = make(averages, distillation=still)
     results, _, metrics = completed(spec, tmp_path / "near")
@@ -119,6 +122,21 @@ def test_volumes_start_from_their_neighbours_or_as_before(averages: Path, tmp_pa
     assert not (results.folder / NAME).exists()
     consensus = results.consensus().density
     assert np.corrcoef(results.volume(1).density.ravel(), consensus.ravel())[0, 1] > 0.9995
+
+
+def test_without_a_sign_of_motion_volumes_start_from_the_consensus_and_it_is_said(
+    averages: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Conformations, "moves", lambda found: False)
+    spec = make(averages, distillation={"steps": 1, "views_first": 2, "views_last": 2, "step_size": 1e-6})
+    results, told, metrics = completed(spec, tmp_path / "run")
+    assert metrics["motion"]["moves"] is False
+    assert metrics["motion"]["left_out_correlation"]["images"] == COUNT
+    assert 0.5 < metrics["motion"]["left_out_correlation"]["neighbours"] <= 1
+    assert any("no sign that the particle moves" in note for note in metrics["notes"])
+    assert any(isinstance(event, Notice) and "no sign" in event.message for event in told)
+    volume = results.volume(1).density.ravel()
+    assert np.corrcoef(volume, results.consensus().density.ravel())[0, 1] > 0.9995
 
 
 def test_few_class_averages_start_from_the_consensus_and_it_is_said(averages: Path, tmp_path: Path) -> None:
