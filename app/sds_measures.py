@@ -20,8 +20,10 @@ _CURVES = (
     ("fsc_half", "Half sets", 0.143, "two halves of the class averages, refined separately"),
     ("fsc_truth", "Reference", 0.5, "the map against the reference"),
 )
-_SECONDS = {"prepare": "preparing", "tournament": "independent starts", "refine": "refinement",
-            "volumes": "volumes", "landscape": "landscape", "evaluate": "judging"}  # fmt: skip
+_SECONDS = {
+    "prepare": "preparing", "tournament": "comparing starts", "volumes_projector": "of that projector",
+    "volumes_denoiser": "of that denoiser",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -175,6 +177,7 @@ def rows_of(run: SdsRun) -> list[Row]:
             "Fit of the volumes", f"median correlation {np.median(own):.2f}",
             "Of each volume with its own class average",
         ))  # fmt: skip
+    rows += _motion_rows(_mapping(run.metrics, "motion"))
     if run.landscape is not None:
         first = run.landscape.explained[:3]
         rows.append(Row(
@@ -206,12 +209,29 @@ def baseline_of(metrics: Mapping[str, Any], key: str) -> tuple[NDArray[np.float6
     return table[:, 0], table[:, 1]
 
 
+def _motion_rows(motion: Mapping[str, Any]) -> list[Row]:
+    if not isinstance(motion.get("moves"), bool):
+        return []
+    value = "the particle moves" if motion["moves"] else "no sign of it"
+    tried = _mapping(motion, "left_out_correlation")
+    known = _finite([tried.get("neighbours"), tried.get("all")])
+    if len(known) == 2:
+        value += f" (left out: {known[0]:.3f} among similar, {known[1]:.3f} among all)"
+    return [
+        Row(
+            "Motion", value, "Correlation of left-out class averages with the map of similar ones, and of all"
+        )
+    ]
+
+
 def _time_rows(run: SdsRun) -> list[Row]:
     seconds = run.metrics.get("seconds")
     rows = []
     if isinstance(seconds, Mapping):
         known = {k: float(v) for k, v in seconds.items() if isinstance(v, int | float) and np.isfinite(v)}
-        total = known.pop("total", sum(known.values()))
+        # of the volumes' own time, so not to be counted twice
+        whole = sum(v for k, v in known.items() if k not in ("volumes_projector", "volumes_denoiser"))
+        total = known.pop("total", whole)
         if total > 0:
             parts = ", ".join(f"{_SECONDS.get(k, k)} {v:.3g} s" for k, v in known.items())
             rows.append(Row("Computing time", f"{total:.3g} s", parts))

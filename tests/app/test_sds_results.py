@@ -125,11 +125,25 @@ def test_resolution_is_never_bare(finished: Path) -> None:
         {"fsc_half": {"frequency_per_A": [0, 1], "correlation": [1]}},
         {"fsc_half": {"frequency_per_A": "x", "correlation": None}, "seconds": {"a": None, "b": "c"}},
         {"agreement": [], "notes": "no list"},
+        {"motion": {"moves": "yes"}},
     ],
 )
 def test_metrics_of_another_shape_are_left_out(metrics: dict, tmp_path: Path) -> None:
     assert curves_of(metrics) == []
     assert rows_of(SdsRun(tmp_path, metrics=metrics)) == []
+
+
+def test_motion_and_time_are_said_as_measured(tmp_path: Path) -> None:
+    metrics = {
+        "motion": {"moves": True, "left_out_correlation": {"neighbours": 0.954, "all": 0.917}},
+        "seconds": {"motion": 20.0, "volumes": 10.0, "volumes_projector": 6.0, "volumes_denoiser": 3.0},
+    }
+    rows = {row.label: row.value for row in rows_of(SdsRun(tmp_path, metrics=metrics))}
+    assert rows["Motion"] == "the particle moves (left out: 0.954 among similar, 0.917 among all)"
+    assert rows["Computing time"] == "30 s"
+    metrics = {"motion": {"moves": False}}
+    rows = {row.label: row.value for row in rows_of(SdsRun(tmp_path, metrics=metrics))}
+    assert rows["Motion"] == "no sign of it"
 
 
 def test_starts_are_sorted_by_group() -> None:
