@@ -78,7 +78,7 @@ ImageDenoiserSpec = Annotated[ClosedFormDenoiser | TrainedDenoiser, Field(discri
 class Distillation(Model):
     """Score distillation (Algorithm 1): random projections are pulled towards what the denoiser knows."""
 
-    steps: int = field(40, help="Gradient steps for each volume.", ge=1, le=100000)
+    steps: int = field(30, help="Gradient steps for each volume.", ge=1, le=100000)
     views_first: int = field(16, help="Random views in the first step.", ge=2, le=1024, advanced=True)
     views_last: int = field(
         32, help="Random views in the last step; grows geometrically.", ge=2, le=1024, advanced=True
