@@ -210,7 +210,7 @@ def test_a_finished_training_leads_to_volumes_and_back(
     for event in (Started(kind="train_denoiser", device="CPU", version="0"), Completed(seconds=1.0)):
         workers[0].on_event(event)
     button = modes.training_panel.next_button
-    spin(lambda: button.isVisible())
+    spin(lambda: button.isVisible() and not window.background.busy)
     assert button.text() == "Use this denoiser for volumes"
     modes.averages.select_all()
     button.click()
@@ -229,7 +229,7 @@ def test_a_finished_training_leads_to_volumes_and_back(
     RunDir.create(workers[1].folder, workers[1].spec)
     workers[1].on_event(Completed(seconds=1.0))
     button = modes.sds_panel.next_button
-    spin(lambda: button.isVisible())
+    spin(lambda: button.isVisible() and not window.background.busy)
     button.click()
     assert modes.mode == "train_denoiser"
     assert modes.training.spec().averages == trained_on
