@@ -16,6 +16,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from engine.distillation.local_search import best_nearby
+from engine.distillation.polar import samples_on_rings
 from engine.distillation.pose_search import SMALLEST_VARIANCE, PoseSearch, PosteriorPoses
 from engine.numerics.rotations import random_rotations
 
@@ -178,8 +179,8 @@ def refine_locally(
     27 turns about the three axes of the view, and 9 moves; what is kept is one pose for each image.
     """
     k_max = k_max or found.k_max
-    grid, polar = images.polar(k_max, max(36, 4 * k_max))
-    weight = (grid.independent / images.power(k_max, grid.angles))[:, None]
+    grid, polar = images.polar(k_max, samples_on_rings(k_max))
+    weight = images.whitening(k_max, grid.angles)[:, None]
     transform = images.projector.transform(found.volume)
     rotations, shifts, scores = [], [], []
     for i, image in enumerate(polar):

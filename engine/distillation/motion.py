@@ -21,6 +21,7 @@ import torch
 from jaxtyping import Complex, Float
 from torch import Tensor
 
+from engine.distillation.polar import samples_on_rings
 from engine.distillation.pose_search import EPSILON, SMALLEST_VARIANCE, PoseSearch
 from engine.forward.fourier_regression import regress_maps
 from engine.numerics.symmetry import symmetrise
@@ -45,14 +46,21 @@ class Motion:
     maps: Float[Tensor, "maps z y x"]
 
     def distances(self) -> Float[Tensor, "n n"]:
-        """Squared distance between all images in units of what is known of both, 0 on the diagonal."""
-        floor = 1e-3 * torch.eye(self.latents.shape[1]).to(self.latents)
-        rows = []
-        for latent, covariance in zip(self.latents, self.covariances, strict=True):
-            difference = self.latents - latent
-            solved = torch.linalg.solve(self.covariances + covariance + floor, difference)
-            rows.append((difference * solved).sum(dim=1).clamp_min(0.0))
-        return torch.stack(rows)
+        """:func:`squared_distances` of the latents."""
+        return squared_distances(self.latents, self.covariances)
+
+
+def squared_distances(
+    latents: Float[Tensor, "n q"], covariances: Float[Tensor, "n q q"]
+) -> Float[Tensor, "n n"]:
+    """Squared distance between all images in units of what is known of both, 0 on the diagonal."""
+    floor = 1e-3 * torch.eye(latents.shape[1]).to(latents)
+    rows = []
+    for latent, covariance in zip(latents, covariances, strict=True):
+        difference = latents - latent
+        solved = torch.linalg.solve(covariances + covariance + floor, difference)
+        rows.append((difference * solved).sum(dim=1).clamp_min(0.0))
+    return torch.stack(rows)
 
 
 @torch.no_grad()
@@ -88,7 +96,7 @@ def fit_motion(
     if rounds < 1:
         raise ValueError("at least one round is needed")
     count, device = len(images.images), images.images.device
-    power = images.power(k_max, _angles(k_max))
+    power = images.power(k_max, samples_on_rings(k_max))
     variance = power.clone()
     if start is None:
         generator = torch.Generator().manual_seed(seed)
@@ -119,11 +127,6 @@ def fit_motion(
     return motion
 
 
-def _angles(k_max: int) -> int:
-    """Samples on a ring, enough for the largest one; even."""
-    return max(36, 4 * k_max)
-
-
 def _standardised(maps: Tensor, latents: Tensor, covariances: Tensor) -> Tensor:
     """The same model with z of mean 0 and variance 1, and components apart, the strongest first."""
     mean = latents.mean(dim=0)
@@ -148,7 +151,7 @@ def _posterior(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Means and covariances of z for each image, and the mean squared error that is left in each ring."""
     k_max = len(variance)
-    grid, polar = images.polar(k_max, _angles(k_max))
+    grid, polar = images.polar(k_max, samples_on_rings(k_max))
     polar = polar * grid.ramp(shifts_px)
     slices: Complex[Tensor, "n maps rings angles"] = torch.stack(
         [grid.slices(images.projector.transform(density), rotations) for density in maps], dim=1

@@ -115,8 +115,7 @@ class NeighbourSearch:
         self._coarse, self._coarse_images = images.polar(k_coarse, 4 * k_coarse + 8)
         self._fine, self._fine_images = images.polar(k_fine, 4 * k_fine)
         self._coarse_weight, self._fine_weight = (
-            (grid.independent / images.power(grid.k_max, grid.angles))[:, None]
-            for grid in (self._coarse, self._fine)
+            images.whitening(grid.k_max, grid.angles)[:, None] for grid in (self._coarse, self._fine)
         )
         # the same for all maps, and most of the work
         self._taps = self._coarse.taps(views)

@@ -90,6 +90,11 @@ class PolarGrid:
         return torch.polar(torch.ones_like(angle), angle)
 
 
+def samples_on_rings(k_max: int) -> int:
+    """Angles that are enough for the largest of some rings; even."""
+    return max(36, 4 * k_max)
+
+
 def in_plane(angles_rad: Float[Tensor, " *n"]) -> Float[Tensor, "*n 3 3"]:
     """Rotations about z, from x towards y."""
     c, s = angles_rad.cos(), angles_rad.sin()

@@ -90,6 +90,11 @@ class PoseSearch:
         _, images = self.polar(k_max, angles)
         return (images - images.mean(dim=(0, 2), keepdim=True)).abs().square().mean(dim=(0, 2))
 
+    def whitening(self, k_max: int, angles: int) -> Float[Tensor, " rings"]:
+        """Weights that let every ring count by its independent coefficients alone, whatever its power."""
+        grid, _ = self.polar(k_max, angles)
+        return grid.independent / self.power(k_max, angles)
+
     @torch.no_grad()
     def expect(
         self,
@@ -141,7 +146,7 @@ class PoseSearch:
             rotations,
             shifts[shift],
             torch.softmax(top, dim=1),
-            _correlation(there, best, grid.independent / self.power(grid.k_max, angles)),
+            _correlation(there, best, self.whitening(grid.k_max, angles)),
             (there - best).abs().square().mean(dim=(0, 2)),
             evidence - explained,
         )

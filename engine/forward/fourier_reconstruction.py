@@ -110,7 +110,7 @@ def wiener(
     ValueError
         If there are not as many shells as the map has.
     """
-    size, points = projector.size, projector.points
+    size = projector.size
     shells = size // 2 + 1
     tau2 = torch.as_tensor(tau2_per_shell, dtype=projector.dtype, device=projector.device)
     tau2 = tau2.expand(shells) if tau2.ndim == 0 else tau2
@@ -121,11 +121,16 @@ def wiener(
     prior = (1.0 / tau2)[torch.round(radius).long().clamp_max(shells - 1)]
     below = fold(denominator) + prior
     ratio = torch.where(inside & (below > 0), fold(numerator) / below, 0.0)
+    return map_of(projector, ratio)
+
+
+def map_of(projector: SliceProjector, half: Complex[Tensor, "kx ky kz"]) -> Float[Tensor, "z y x"]:
+    """The map of a transform given on the half-space grid of :func:`shell_radius`."""
+    grid = half.new_zeros(len(half) + 2 * MARGIN, *half.shape[1:])
+    grid[MARGIN:-MARGIN] = half
     # The adjoint sums each coefficient kept once; all but the outer planes stand for two.
-    ratio[1:-1] *= 2.0
-    grid = ratio.new_zeros(numerator.shape)
-    grid[MARGIN : len(grid) - MARGIN] = ratio
-    return projector.transform_adjoint(grid) * (projector.kernel_mass / points**3)
+    grid[MARGIN + 1 : -MARGIN - 1] *= 2.0
+    return projector.transform_adjoint(grid) * (projector.kernel_mass / projector.points**3)
 
 
 @torch.no_grad()

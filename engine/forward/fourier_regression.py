@@ -19,9 +19,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from engine.forward.fourier_reconstruction import fold, shell_radius
+from engine.forward.fourier_reconstruction import fold, map_of, shell_radius
 from engine.forward.fourier_slice import SliceProjector
-from engine.forward.slice_interpolation import MARGIN, planes, scatter
+from engine.forward.slice_interpolation import planes, scatter
 
 _VIEWS_AT_ONCE = 128
 
@@ -77,14 +77,7 @@ def regress_maps(
     solved = torch.view_as_complex(torch.linalg.solve(system, right).contiguous())
     grid = solved.new_zeros(*radius.shape, len(ridge))
     grid[inside] = solved
-    # The adjoint sums each coefficient kept once; all but the outer planes stand for two.
-    grid[1:-1] *= 2.0
-    maps = []
-    for coefficients in grid.unbind(-1):
-        padded = coefficients.new_zeros(planes(projector.points), projector.points, projector.points)
-        padded[MARGIN : len(padded) - MARGIN] = coefficients
-        maps.append(projector.transform_adjoint(padded))
-    return torch.stack(maps) * (projector.kernel_mass / projector.points**3)
+    return torch.stack([map_of(projector, coefficients) for coefficients in grid.unbind(-1)])
 
 
 def _sums(
