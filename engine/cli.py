@@ -1,4 +1,4 @@
-"""The command line: ``verglas run | train | averages | simulate | evaluate | export | doctor | demo | app``.
+"""The command line: ``verglas run | train | data | averages | simulate | evaluate | export | doctor | demo | app``.
 
 Importing this module imports neither torch nor the window: ``--help`` answers at once.
 """
@@ -16,7 +16,7 @@ from typing import Annotated
 
 import typer
 
-from engine.commands import averaging, doctoring, ensembles, running, simulating, training, windows
+from engine.commands import averaging, doctoring, ensembles, fetching, running, simulating, training, windows
 from engine.errors import Cancelled, VerglasError
 from engine.jobs.manifest import version
 
@@ -37,11 +37,16 @@ app = typer.Typer(
 train_app = typer.Typer(
     no_args_is_help=True, rich_markup_mode=None, help="Train a prior on shapes of your own."
 )
+data_app = typer.Typer(
+    no_args_is_help=True, rich_markup_mode=None, help="Training sets: structures and clouds."
+)
 
 app.command("run")(running.run)
 app.add_typer(train_app, name="train")
 train_app.command("prior")(training.train_prior)
 train_app.command("denoiser")(training.train_denoiser)
+app.add_typer(data_app, name="data")
+data_app.command("fetch")(fetching.fetch)
 app.command("averages")(averaging.averages)
 app.command("simulate")(simulating.simulate)
 app.command("evaluate")(ensembles.evaluate)
