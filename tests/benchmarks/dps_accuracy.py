@@ -5,14 +5,17 @@
 Methods: ``ml`` (Adam from a uniform start), ``gauss`` (the same sampler as ``dps`` with the closed-form
 denoiser of an isotropic Gaussian: what annealing alone brings), ``dps`` (the shipped or given prior),
 ``a1`` (Algorithm 1 with the prior). Finished cells are kept in OUT, so that a broken run goes on.
+
+Each cell is computed on one thread; ``--workers 2`` computes two at a time, with the same figures. Clouds
+without a scale in Å (objects of everyday life) have no RMSD in Å: theirs is in hundredths of the unit.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import time
+from collections.abc import Sequence
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -20,31 +23,37 @@ from typing import Any
 import numpy as np
 import torch
 
-from engine.io.atomic import write_text
-from engine.io.clouds import read_clouds
+from engine.assignment.exact import set_workers
+from engine.io.clouds import CloudSet, read_clouds
 from engine.metrics.point_clouds import chamfer, earth_movers
-from engine.metrics.rmsd import rmsd_table
+from engine.metrics.rmsd import rmsd_points, rmsd_table
 from engine.pipelines.draw import draw
 from engine.priors.checkpoint import load_prior, resolve, sha256
 from engine.priors.edm import GaussianDenoiser
 from engine.sampling.schedules import sample_seeds
 from engine.specs.components import Algorithm1, MaximumLikelihood, Proximal
+from tests.benchmarks.cells import Results, finish
 from tests.benchmarks.tasks import Task, atoms_of, data_folder
 
 METHODS = ("ml", "gauss", "dps", "a1")
+NETWORK = ("dps", "a1")
+SIGMA_DATA = 0.363
+"""Of the complexes' clouds: the control's where no prior says otherwise."""
 TABLE = {
     "chamfer": ("CD ×10²", 100),
     "emd": ("EMD ×10²", 100),
     "rmsd_atoms_A": ("RMSD atoms Å", 1),
     "rmsd_points_A": ("RMSD points Å", 1),
     "rmsd_points_unaligned_A": ("unaligned Å", 1),
+    "rmsd_unaligned": ("RMSD ×10²", 100),
     "energy": ("E ×10³", 1000),
     "seconds": ("s/sample", 1),
 }
-CONTESTS = ("chamfer", "emd", "rmsd_points_A", "rmsd_atoms_A", "rmsd_points_unaligned_A")
+CONTESTS = ("chamfer", "emd", "rmsd_points_A", "rmsd_atoms_A", "rmsd_points_unaligned_A", "rmsd_unaligned")
 
 
-def arguments() -> argparse.Namespace:
+def arguments(words: Sequence[str] | None = None, **defaults: Any) -> argparse.Namespace:
+    """Options from the command line; ``defaults`` replace those of this benchmark."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -52,70 +61,120 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--data", help="data folder (or VERGLAS_DATA): clouds and heavy atoms")
     parser.add_argument("--tasks", default="3x1024,1x1024+cg40")
     parser.add_argument("--methods", default="ml,gauss,dps")
-    parser.add_argument("--limit", type=int, default=20, help="first N structures")
+    parser.add_argument("--skip", type=int, default=0, help="leave out the first N structures")
+    parser.add_argument("--limit", type=int, default=20, help="then take N structures")
     parser.add_argument("--samples", type=int, default=5)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--workers", type=int, default=1, help="cells computed at the same time")
     parser.add_argument("--prior", default="shipped", help="weights of dps and a1")
     parser.add_argument("--alpha", type=float, default=40000.0, help="guidance scale of a1")
     parser.add_argument("--json", required=True, type=Path, help="results; finished cells in it are kept")
-    options = parser.parse_args()
+    parser.set_defaults(**defaults)
+    options = parser.parse_args(words)
     unknown = set(options.methods.split(",")) - set(METHODS)
     if unknown:
         parser.error(f"unknown method {sorted(unknown)[0]}; choose from {', '.join(METHODS)}")
+    if options.workers < 1 or options.skip < 0 or options.limit < 1:
+        parser.error("--workers and --limit must be at least 1, --skip at least 0")
     return options
 
 
-def cell(
-    method: str, task: Task, truth: np.ndarray, scale_A: float, atoms: Any, options: Any, priors: Any
-) -> dict:
-    """All samples of one structure, task and method."""
-    observations = task.observations(truth, options.seed)
-    sampler = {
-        "ml": MaximumLikelihood(),
-        "gauss": Proximal(),
-        "dps": Proximal(),
-        "a1": Algorithm1(alpha=options.alpha),
-    }[method]
-    started, cpu = time.perf_counter(), time.process_time()
-    x, energies = draw(
-        priors["gauss" if method in ("ml", "gauss") else "network"],
-        observations,
-        sampler,
-        sample_seeds(options.seed, options.samples),
-        points=len(truth),
-        device=torch.device("cpu"),
-        watch=lambda step: None,
-    )
-    n = options.samples
-    seconds, cpu = (time.perf_counter() - started) / n, (time.process_time() - cpu) / n
-    model = x.double().numpy()
-    target = np.broadcast_to(truth, model.shape)
-    tables = [rmsd_table(m * scale_A, truth * scale_A, atoms) for m in model]
-    return {
-        "chamfer": chamfer(model, target).tolist(),
-        "emd": earth_movers(model, target).tolist(),
-        "rmsd_points_A": [t.points_A for t in tables],
-        "rmsd_atoms_A": [t.atoms_A for t in tables if t.atoms_A is not None],
-        "rmsd_points_unaligned_A": [t.points_unaligned_A for t in tables],
-        "energy": energies.mean(1).tolist(),
-        "seconds": [seconds] * n,
-        "cpu_seconds": [cpu] * n,
-    }
+class Bench:
+    """What a worker computes cells with: clouds, priors and options."""
+
+    def __init__(self, options: argparse.Namespace) -> None:
+        torch.set_num_threads(1)
+        set_workers(1)
+        self.options = options
+        self.clouds, self.atoms_folder = load(options)
+        self.priors: dict[str, Any] = {"gauss": GaussianDenoiser(SIGMA_DATA)}
+        if set(NETWORK) & set(options.methods.split(",")):
+            self.priors["network"], card = load_prior(resolve(options.prior))
+            self.priors["gauss"] = GaussianDenoiser(card.sigma_data)
+
+    def cell(self, row: int, task: Task, method: str) -> dict:
+        """All samples of one structure, task and method."""
+        options, n = self.options, self.options.samples
+        truth, scale_A = self.clouds.points[row].astype(np.float64), float(self.clouds.scale_A[row])
+        observations = task.observations(truth, options.seed)
+        sampler = {
+            "ml": MaximumLikelihood(),
+            "gauss": Proximal(),
+            "dps": Proximal(),
+            "a1": Algorithm1(alpha=options.alpha),
+        }[method]
+        started, cpu = time.perf_counter(), time.process_time()
+        x, energies = draw(
+            self.priors["network" if method in NETWORK else "gauss"],
+            observations,
+            sampler,
+            sample_seeds(options.seed, n),
+            points=len(truth),
+            device=torch.device("cpu"),
+            watch=lambda step: None,
+        )
+        seconds, cpu = (time.perf_counter() - started) / n, (time.process_time() - cpu) / n
+        model = x.double().numpy()
+        target = np.broadcast_to(truth, model.shape)
+        return {
+            "chamfer": chamfer(model, target).tolist(),
+            "emd": earth_movers(model, target).tolist(),
+            **self.rmsds(model, truth, scale_A, self.clouds.names[row]),
+            "energy": energies.mean(1).tolist(),
+            "seconds": [seconds] * n,
+            "cpu_seconds": [cpu] * n,
+        }
+
+    def rmsds(self, model: np.ndarray, truth: np.ndarray, scale_A: float, name: str) -> dict:
+        """In Å, also after alignment and to atoms; in normalised units where the clouds have no Å."""
+        if not in_angstrom(self.clouds):
+            return {"rmsd_unaligned": [rmsd_points(m, truth) for m in model]}
+        atoms = atoms_of(self.atoms_folder, name, truth * scale_A)
+        tables = [rmsd_table(m * scale_A, truth * scale_A, atoms) for m in model]
+        return {
+            "rmsd_points_A": [t.points_A for t in tables],
+            "rmsd_atoms_A": [t.atoms_A for t in tables if t.atoms_A is not None],
+            "rmsd_points_unaligned_A": [t.points_unaligned_A for t in tables],
+        }
+
+
+def load(options: argparse.Namespace) -> tuple[CloudSet, Path | None]:
+    """The clouds, and the folder of their heavy atoms if there is one."""
+    folder = data_folder(options.data) if options.clouds is None or options.data else None
+    clouds = read_clouds(options.clouds or folder / "clouds" / "bench100.npz")
+    return clouds, None if folder is None else folder / "bench_atoms"
+
+
+def in_angstrom(clouds: CloudSet) -> bool:
+    """Whether the clouds say how large they are; one Å per normalised unit means that they don't."""
+    return bool((clouds.scale_A != 1).any())
+
+
+def compute(bench: Bench, argument: tuple[int, str, str]) -> dict:
+    """One cell, in a worker."""
+    row, task, method = argument
+    return bench.cell(row, Task.parse(task), method)
 
 
 def report(cells: dict[str, dict], tasks: list[Task], methods: list[str], names: list[str]) -> str:
     """Means with standard deviations, and how many pairs DPS wins."""
+    wanted = [cells[f"{t.name}/{m}/{n}"] for t, m, n in product(tasks, methods, names)]
+    table = {k: v for k, v in TABLE.items() if any(c.get(k) for c in wanted)}
     lines = []
     for task in tasks:
         lines.append(f"\n{task.name}: {len(names)} structures")
-        lines.append(f"{'method':8}" + "".join(f"{label:>20}" for label, _ in TABLE.values()))
+        lines.append(f"{'method':8}" + "".join(f"{label:>20}" for label, _ in table.values()))
         for method in methods:
             mine = [cells[f"{task.name}/{method}/{n}"] for n in names]
             row = f"{method:8}"
-            for key, (_, factor) in TABLE.items():
-                values = np.array([v for c in mine for v in c[key]]) * factor
+            for key, (_, factor) in table.items():
+                values = np.array([v for c in mine for v in c.get(key, ())]) * factor
                 row += (
-                    f"{values.mean():>12.2f} ±{values.std(ddof=1):6.2f}" if values.size > 1 else f"{'–':>20}"
+                    f"{values.mean():>12.2f} ±{values.std(ddof=1):6.2f}"
+                    if values.size > 1
+                    else f"{values.mean():>12.2f}" + " " * 8
+                    if values.size
+                    else f"{'–':>20}"
                 )
             lines.append(row)
         for rival in methods if "dps" in methods else []:
@@ -123,8 +182,10 @@ def report(cells: dict[str, dict], tasks: list[Task], methods: list[str], names:
                 continue
             won = []
             for key in CONTESTS:
-                a = np.array([v for n in names for v in cells[f"{task.name}/dps/{n}"][key]])
-                b = np.array([v for n in names for v in cells[f"{task.name}/{rival}/{n}"][key]])
+                a, b = (
+                    np.array([v for n in names for v in cells[f"{task.name}/{m}/{n}"].get(key, ())])
+                    for m in ("dps", rival)
+                )
                 if len(a):
                     change = 100 * (a.mean() / b.mean() - 1)
                     won.append(f"{key} {int((a < b).sum())}/{len(a)} ({change:+.1f} %)")
@@ -132,43 +193,43 @@ def report(cells: dict[str, dict], tasks: list[Task], methods: list[str], names:
     return "\n".join(lines)
 
 
-def main() -> None:
-    """Run what is not yet in the results file, then print the tables."""
-    options = arguments()
-    folder = data_folder(options.data) if options.clouds is None or options.data else None
-    clouds = read_clouds(options.clouds or folder / "clouds" / "bench100.npz")
-    atoms_folder = None if folder is None else folder / "bench_atoms"
+def say(key: str, cell: dict) -> str:
+    """A line about a finished cell."""
+    points = cell.get("rmsd_points_A")
+    return f"{key}: " + (
+        f"RMSD {np.mean(points):.2f} Å" if points else f"RMSD {np.mean(cell['rmsd_unaligned']):.3f}"
+    )
+
+
+def run(options: argparse.Namespace) -> None:
+    """Compute what is not yet in the results file, then print the tables."""
+    clouds, _ = load(options)
     tasks = [Task.parse(t) for t in options.tasks.split(",")]
     methods = options.methods.split(",")
-    priors: dict[str, Any] = {"gauss": GaussianDenoiser(0.363)}
-    settings: dict[str, Any] = {k: getattr(options, k) for k in ("samples", "seed", "alpha")}
-    prior_digest = ""
-    if {"dps", "a1"} & set(methods):
-        priors["network"], card = load_prior(resolve(options.prior))
-        prior_digest = sha256(resolve(options.prior))
-        priors["gauss"] = GaussianDenoiser(card.sigma_data)
-    stored = json.loads(options.json.read_text()) if options.json.is_file() else {}
-    cells = stored.get("cells", {}) if stored.get("settings") == settings else {}
-    if stored.get("prior_sha256") not in (None, "", prior_digest):
-        cells = {k: v for k, v in cells.items() if k.split("/")[1] in ("ml", "gauss")}
-    count = min(options.limit, len(clouds.points))
-    for row, task, method in product(range(count), tasks, methods):
-        key = f"{task.name}/{method}/{clouds.names[row]}"
-        if key in cells:
-            continue
-        truth, scale_A = clouds.points[row].astype(np.float64), float(clouds.scale_A[row])
-        atoms = atoms_of(atoms_folder, clouds.names[row], truth * scale_A)
-        cells[key] = cell(method, task, truth, scale_A, atoms, options, priors)
-        stored = {
-            "settings": settings,
-            "prior_sha256": prior_digest or stored.get("prior_sha256", ""),
-            "cells": cells,
-        }
-        write_text(options.json, json.dumps(stored))
-        sys.stdout.write(f"{key}: RMSD {np.mean(cells[key]['rmsd_points_A']):.2f} Å\n")
-        sys.stdout.flush()
-    sys.stdout.write(report(cells, tasks, methods, list(clouds.names[:count])) + "\n")
+    rows = range(options.skip, min(options.skip + options.limit, len(clouds.points)))
+    if not rows:
+        raise SystemExit(f"There are only {len(clouds.points)} structures; skip fewer.")
+    digest, sigma_data = "", None
+    if set(NETWORK) & set(methods):
+        path = resolve(options.prior)
+        digest, sigma_data = sha256(path), load_prior(path)[1].sigma_data
+    settings = {k: getattr(options, k) for k in ("samples", "seed", "alpha")}
+    settings["clouds"] = Path(options.clouds or "bench100.npz").name
+    results = Results(
+        options.json,
+        settings,
+        {
+            "prior_sha256": (digest, lambda key: key.split("/")[1] in NETWORK),
+            "sigma_data": (sigma_data, lambda key: key.split("/")[1] == "gauss"),
+        },
+    )
+    wanted = {
+        f"{task.name}/{method}/{clouds.names[row]}": (row, task.name, method)
+        for row, task, method in product(rows, tasks, methods)
+    }
+    finish(results, wanted, Bench, options, compute, workers=options.workers, say=say)
+    sys.stdout.write(report(results.cells, tasks, methods, [clouds.names[r] for r in rows]) + "\n")
 
 
 if __name__ == "__main__":
-    main()
+    run(arguments())

@@ -1,4 +1,4 @@
-"""Reconstruction tasks on point clouds whose truth is known: ``3x1024``, ``1x300+cg40`` and the like."""
+"""Reconstruction tasks on point clouds whose truth is known: ``3x1024``, ``1x300+cg40``, ``2x200+su256``."""
 
 from __future__ import annotations
 
@@ -16,27 +16,28 @@ from engine.numerics.mixtures import kmeans_points
 from engine.numerics.rotations import random_rotations
 from engine.observations.matched import MatchedPoints
 
-_TASK = re.compile(r"^(\d+)x(\d+)(?:\+cg(\d+))?$")
+_TASK = re.compile(r"^(\d+)x(\d+)(?:\+cg(\d+))?(?:\+su(\d+))?$")
 
 
 @dataclass(frozen=True)
 class Task:
-    """``views`` projections of ``view_points`` 2D points each, and ``coarse`` 3D points."""
+    """``views`` projections of ``view_points`` each, ``coarse`` 3D points, and a part of ``subunit`` points."""
 
     name: str
     views: int
     view_points: int
     coarse: int
+    subunit: int = 0
 
     @classmethod
     def parse(cls, text: str) -> Task:
         found = _TASK.match(text)
         if found is None:
             raise SystemExit(
-                f"'{text}' is not a task; write VIEWSxPOINTS or VIEWSxPOINTS+cgPOINTS, e.g. 3x1024."
+                f"'{text}' is not a task; write VIEWSxPOINTS, then +cgPOINTS and +suPOINTS where there is a "
+                "coarse model or a known part, e.g. 3x1024 or 1x200+cg30+su128."
             )
-        views, points, coarse = (int(g or 0) for g in found.groups())
-        return cls(text, views, points, coarse)
+        return cls(text, *(int(g or 0) for g in found.groups()))
 
     def observations(self, truth: NDArray[np.float64], seed: int) -> list[MatchedPoints]:
         """Evidence about a normalised cloud at uniformly random poses.
@@ -58,7 +59,24 @@ class Task:
             out.append(
                 MatchedPoints("coarse", np.eye(3), cloud.points_A, len(truth), weights=cloud.weights, seed=99)
             )
+        if self.subunit:
+            part = truth[known_part(truth, self.subunit, seed)]
+            out.append(MatchedPoints("subunit", np.eye(3), part, len(truth), partial=True))
         return out
+
+
+def known_part(truth: NDArray[np.float64], count: int, seed: int) -> NDArray[np.int64]:
+    """Which ``count`` points of a cloud are a known part: one piece about a k-means centre.
+
+    Clusters of a k-means have sizes of their own. So it is asked for as many clusters as such parts fit
+    into the cloud, and the points nearest to the centre of the largest are taken.
+    """
+    if not 0 < count <= len(truth):
+        raise SystemExit(f"A part of {count} points does not fit into a cloud of {len(truth)}.")
+    clusters = kmeans_points(truth, max(1, round(len(truth) / count)), seed=seed)
+    centre = clusters.points_A[np.argmax(clusters.weights)]
+    nearest = np.argsort(((truth - centre) ** 2).sum(1), kind="stable")[:count]
+    return np.sort(nearest)
 
 
 def data_folder(option: str | None) -> Path:
