@@ -12,9 +12,9 @@ columns beside each other are a rough scale, not a contest.
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from engine.io.atomic import write_text
+from engine.assignment.exact import set_workers
 from engine.io.structure import read_structure
 from engine.metrics.rmsd import rmsd_table
 from engine.numerics.mixtures import kmeans_points, split_atoms
@@ -32,6 +32,7 @@ from engine.priors.checkpoint import load_prior, resolve, sha256
 from engine.priors.edm import GaussianDenoiser
 from engine.sampling.schedules import sample_seeds
 from engine.specs.components import MaximumLikelihood, Proximal
+from tests.benchmarks.cells import Results, finish
 from tests.benchmarks.tasks import Task, data_folder
 
 POINTS = 1024
@@ -79,9 +80,33 @@ def load(folder: Path, case: Case) -> tuple[np.ndarray, np.ndarray, np.ndarray |
     return atoms - centre, points - centre, core
 
 
-def run(case: Case, method: str, prior: Any, folder: Path, samples: int, seed: int) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Setup:
+    """What all cells share."""
+
+    folder: Path
+    methods: tuple[str, ...]
+    prior: str
+    samples: int
+    seed: int
+
+
+def prepare(setup: Setup) -> tuple[Setup, dict[str, Any]]:
+    """Priors by method, in a worker."""
+    torch.set_num_threads(1)
+    set_workers(1)
+    priors: dict[str, Any] = {"gauss": GaussianDenoiser(0.363), "ml": None}
+    if "dps" in setup.methods:
+        priors["dps"], card = load_prior(resolve(setup.prior))
+        priors["gauss"] = GaussianDenoiser(card.sigma_data)
+    return setup, priors
+
+
+def run(state: tuple[Setup, dict[str, Any]], argument: tuple[int, str]) -> dict[str, Any]:
     """All samples of one case by one method."""
-    atoms, points, core = load(folder, case)
+    (setup, priors), (index, method) = state, argument
+    case, samples, seed = CASES[index], setup.samples, setup.seed
+    atoms, points, core = load(setup.folder, case)
     scale_A = float(np.abs(points).max())
     observations = Task.parse(case.task).observations(points / scale_A, seed)
     if core is not None:
@@ -89,7 +114,7 @@ def run(case: Case, method: str, prior: Any, folder: Path, samples: int, seed: i
     sampler = MaximumLikelihood() if method == "ml" else Proximal()
     started, cpu = time.perf_counter(), time.process_time()
     x, energies = draw(
-        prior, observations, sampler, sample_seeds(seed, samples), points=POINTS,
+        priors[method], observations, sampler, sample_seeds(seed, samples), points=POINTS,
         device=torch.device("cpu"), watch=lambda step: None,
     )  # fmt: skip
     seconds, cpu = (time.perf_counter() - started) / samples, (time.process_time() - cpu) / samples
@@ -106,7 +131,7 @@ def run(case: Case, method: str, prior: Any, folder: Path, samples: int, seed: i
     }
 
 
-def report(cells: dict[str, Any], methods: list[str]) -> str:
+def report(cells: dict[str, Any], methods: Sequence[str]) -> str:
     """The table."""
     heads = "".join(f"{h:>16}" for h in ("atoms Å", "points Å", "unaligned Å"))
     lines = [f"{'case':6}{'evidence':18}{'method':8}{heads}{'paper':>24}"]
@@ -131,33 +156,31 @@ def main() -> None:
     parser.add_argument("--methods", default="gauss,dps")
     parser.add_argument("--samples", type=int, default=10)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--workers", type=int, default=1, help="cells computed at the same time")
     parser.add_argument("--prior", default="shipped")
     parser.add_argument("--json", required=True, type=Path, help="results; finished cells in it are kept")
     options = parser.parse_args()
-    folder, methods = data_folder(options.data), options.methods.split(",")
-    priors: dict[str, Any] = {"gauss": GaussianDenoiser(0.363), "ml": None}
-    digest = ""
+    methods = tuple(options.methods.split(","))
+    setup = Setup(data_folder(options.data), methods, options.prior, options.samples, options.seed)
+    digest, sigma_data = "", None
     if "dps" in methods:
-        priors["dps"], card = load_prior(resolve(options.prior))
-        digest = sha256(resolve(options.prior))
-        priors["gauss"] = GaussianDenoiser(card.sigma_data)
-    settings = {"samples": options.samples, "seed": options.seed}
-    stored = json.loads(options.json.read_text()) if options.json.is_file() else {}
-    cells = stored.get("cells", {}) if stored.get("settings") == settings else {}
-    if stored.get("prior_sha256") not in (None, "", digest):
-        cells = {k: v for k, v in cells.items() if not k.endswith("/dps")}
-    for case in CASES:
-        for method in methods:
-            key = f"{case.name}/{method}"
-            if key not in cells:
-                cells[key] = run(case, method, priors[method], folder, options.samples, options.seed)
-                write_text(
-                    options.json,
-                    json.dumps({"settings": settings, "prior_sha256": digest, "cells": cells}),
-                )
-                sys.stdout.write(f"{key}: {np.mean(cells[key]['points_A']):.2f} Å\n")
-                sys.stdout.flush()
-    sys.stdout.write(report(cells, methods) + "\n")
+        path = resolve(options.prior)
+        digest, sigma_data = sha256(path), load_prior(path)[1].sigma_data
+    results = Results(
+        options.json,
+        {"samples": options.samples, "seed": options.seed},
+        {
+            "prior_sha256": (digest, lambda key: key.endswith("/dps")),
+            "sigma_data": (sigma_data, lambda key: key.endswith("/gauss")),
+        },
+    )
+    wanted = {f"{c.name}/{m}": (i, m) for i, c in enumerate(CASES) for m in methods}
+
+    def say(key: str, cell: dict) -> str:
+        return f"{key}: {np.mean(cell['points_A']):.2f} Å"
+
+    finish(results, wanted, prepare, setup, run, workers=options.workers, say=say)
+    sys.stdout.write(report(results.cells, methods) + "\n")
 
 
 if __name__ == "__main__":

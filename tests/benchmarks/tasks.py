@@ -21,7 +21,7 @@ _TASK = re.compile(r"^(\d+)x(\d+)(?:\+cg(\d+))?(?:\+su(\d+))?$")
 
 @dataclass(frozen=True)
 class Task:
-    """``views`` projections of ``view_points`` each, ``coarse`` 3D points, and a part of ``subunit`` points."""
+    """``views`` projections of ``view_points`` each, ``coarse`` 3D points, a part of ``subunit`` points."""
 
     name: str
     views: int
