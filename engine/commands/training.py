@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import inspect
-import types
-import typing
+import os
+import signal
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import typer
 
 from engine.commands.averaging import parse_selection
 from engine.commands.execution import carry_out
+from engine.commands.options import options_of
 from engine.specs import codec
-from engine.specs.components import Model
 from engine.specs.job import TrainPriorSpec
 from engine.specs.sds import ClassAveragesInput, TrainDenoiserSpec
 
-_PRIOR_HELP = """Train a 3D prior on a file of point clouds.
+_PRIOR_HELP = """Train a 3D prior on point clouds, or on a folder of structures.
 
 Checkpoints are written while it trains. Ctrl-C stops it and keeps them; the same command goes on
 where it stopped, and also goes on with a finished training when it is given more --hours.
@@ -28,9 +28,12 @@ Examples:
   verglas train prior clouds.npz --out my-prior --hours 8
   verglas train prior clouds.npz --out large --architecture point_e --device cuda --hours 72
   verglas train prior ring-shapes.npz --out ring-prior --start-from my-prior/results/prior.safetensors
+  torchrun --nproc-per-node 4 -m engine train prior clouds.npz --out shared --batch 64
 
 \b
-CLOUDS.npz holds an array `points` of shape (clouds, points, 3), centred and scaled into [-1, 1]³.
+CLOUDS holds an array `points` of shape (clouds, points, 3), centred and scaled into [-1, 1]³, as
+`verglas data build` writes it; or it is a folder of PDB and mmCIF files. Under `torchrun` several
+processes, each with its GPU, share every batch: the result is that of one process.
 The result is DIR/results/prior.safetensors: name it in a run description as the prior's `weights`.
 """
 
@@ -52,39 +55,13 @@ the denoiser's `weights`.
 """
 
 
-def _plain_type(annotation: Any) -> Any:
-    """The option's type: a Literal becomes a string, whose values the spec checks in words."""
-    if typing.get_origin(annotation) in (Literal, tuple):
-        return str
-    if isinstance(annotation, types.UnionType):
-        members = [a for a in typing.get_args(annotation) if a is not type(None)]
-        return _plain_type(members[0]) | None
-    return annotation
-
-
-def _options(spec: type[Model], leave_out: tuple[str, ...]) -> list[inspect.Parameter]:
-    found = []
-    for name, info in spec.model_fields.items():
-        if name in ("kind", "schema_version", *leave_out):
-            continue
-        words, default = codec.describe(info), info.default
-        if typing.get_origin(info.annotation) is Literal:
-            words += f" One of: {', '.join(typing.get_args(info.annotation))}."
-        if typing.get_origin(info.annotation) is tuple:
-            words, default = words + " E.g. 1-20,25.", ""
-        # units in names are the specs', not the command line's
-        flag = f"--{name.removesuffix('_A').replace('_', '-')}"
-        if info.annotation is bool:
-            flag += f"/--no-{name.replace('_', '-')}"
-        annotation: Any = Annotated[_plain_type(info.annotation), typer.Option(flag, help=words)]
-        found.append(
-            inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
-        )
-    return found
-
-
 def _command(
-    help_text: str, source: str, metavar: str, options: list[inspect.Parameter], spec: Callable[..., Any]
+    help_text: str,
+    source: str,
+    metavar: str,
+    options: list[inspect.Parameter],
+    spec: Callable[..., Any],
+    assist: Callable[[Any, Path], int] | None = None,
 ) -> Callable[..., int]:
     """A command with one input file, a folder, and options.
 
@@ -92,12 +69,16 @@ def _command(
     ----------
     source : what the file is, for its help.
     spec : makes plain values of a run description from the file's path and the options.
+    assist : what processes besides the first do, where several may share the work.
     """
 
     def command(file: Path, out: Path, as_json: bool = False, **given: Any) -> int:
         values = {k: str(v) if isinstance(v, Path) else v for k, v in given.items()}
         checked = codec.validate(spec(str(file), values))
-        return carry_out(codec.resolve_paths(checked, Path.cwd()), out, as_json=as_json)
+        resolved = codec.resolve_paths(checked, Path.cwd())
+        if assist is not None and int(os.environ.get("RANK", "0")) > 0:
+            return assist(resolved, out)
+        return carry_out(resolved, out, as_json=as_json)
 
     keyword = inspect.Parameter.KEYWORD_ONLY
     parameters = [
@@ -137,17 +118,28 @@ def _denoiser_values(file: str, values: dict[str, Any]) -> dict[str, Any]:
     return {"kind": "train_denoiser", "averages": averages} | rest
 
 
+def _assist(spec: TrainPriorSpec, out: Path) -> int:
+    """Follow the process that leads; it alone answers to Ctrl-C."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+    from engine.pipelines import train_prior
+
+    train_prior.assist(spec, out)
+    return 0
+
+
 train_prior = _command(
     _PRIOR_HELP,
-    "Training clouds.",
-    "CLOUDS.npz",
-    _options(TrainPriorSpec, ("clouds",)),
+    "Training clouds, or a folder of structures.",
+    "CLOUDS",
+    options_of(TrainPriorSpec, ("clouds",)),
     lambda file, values: {"kind": "train_prior", "clouds": file} | values,
+    _assist,
 )
 train_denoiser = _command(
     _DENOISER_HELP,
     "Class averages.",
     "IMAGES",
-    _options(ClassAveragesInput, ("file",)) + _options(TrainDenoiserSpec, ("averages",)),
+    options_of(ClassAveragesInput, ("file",)) + options_of(TrainDenoiserSpec, ("averages",)),
     _denoiser_values,
 )
