@@ -60,7 +60,8 @@ def fetch(
 
     Structures come from the RCSB or, where that fails, from PDBe. Files that are there are verified and
     not downloaded again; what was cut off is gone on with. `fetched.csv` lists each file with its
-    address, date, sha256 and licence (CC0). Nothing is sent but the names of the files.
+    address, date, sha256 and licence (CC0). Nothing is sent but the names of the files
+    and the version of Verglas.
 
     Exit status: 0 when all are there, 1 when some failed, 2 for ids or options that can't be used.
 

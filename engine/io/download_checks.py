@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from io import BufferedIOBase
 from pathlib import Path
@@ -108,7 +109,8 @@ def _check_map(stream: BufferedIOBase, path: Path) -> None:
         header = parse_header(block, path)
     except InputError as exc:
         # First to the end: a damaged archive can begin with a header that makes no sense.
-        _drain(stream, MAX_TEXT_EXPANSION * path.stat().st_size, path)
+        with suppress(UnfitError):
+            _drain(stream, max(MIN_TEXT_BUDGET, MAX_TEXT_EXPANSION * path.stat().st_size), path)
         raise UnfitError(exc.problem, exc.advice, path) from exc
     expected = header.extended_bytes + header.data_bytes
     found = _drain(stream, expected + _TRAILING, path)

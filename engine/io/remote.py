@@ -10,12 +10,14 @@ from __future__ import annotations
 import base64
 import os
 import tempfile
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import requests
+from requests.adapters import HTTPAdapter
 from requests.auth import AuthBase
 
 from engine.errors import InputError, SpecError, VerglasError
@@ -24,7 +26,7 @@ from engine.io.download_checks import Digests, UnfitError, check_whole, digest
 from engine.io.fetched_table import NAME, Row, read_table, write_table
 from engine.io.servers import Clock, Pace, Patience, Server, SystemClock, check_base
 from engine.io.transfer import Limits, Part, Transfer, Version
-from engine.io.transfer_failures import Trouble
+from engine.io.transfer_failures import Failure, Trouble, trouble
 
 RCSB = "https://files.rcsb.org/download"
 """Files of the RCSB PDB, ``6fml.cif.gz``."""
@@ -32,6 +34,9 @@ PDBE = "https://ftp.ebi.ac.uk/pub/databases/pdb/data/structures/divided/mmCIF"
 """The same files in PDBe's copy of the archive, ``fm/6fml.cif.gz``."""
 EMDB = "https://ftp.ebi.ac.uk/pub/databases/emdb/structures"
 """Maps, ``EMD-1080/map/emd_1080.map.gz``."""
+
+
+_LOOK = "Trying again won't help: see the entry's page in a browser, and get the file by hand."
 
 
 @dataclass(frozen=True)
@@ -150,14 +155,29 @@ def fetch(
     say = report or (lambda _: None)
     pace = Pace(settings.rate_per_s, clock or SystemClock(), cancel or (lambda: False))
     outcomes = []
-    with requests.Session() as session:
-        session.headers["User-Agent"] = settings.user_agent
-        session.auth = _Nothing()
+    with _session(settings.user_agent) as session:
         fetcher = _Fetcher(folder, settings, session, say, pace)
         for entry in dict.fromkeys(entries):
             outcomes.append(fetcher.fetch(entry))
             say(outcomes[-1])
     return outcomes
+
+
+@contextmanager
+def _session(user_agent: str) -> Iterator[requests.Session]:
+    """A session whose connections are closed at the end, not whenever their pools are collected."""
+    with requests.Session() as session:
+        session.headers["User-Agent"] = user_agent
+        session.auth = _Nothing()
+        adapter = HTTPAdapter(max_retries=0)
+        for scheme in ("http://", "https://"):
+            session.mount(scheme, adapter)
+        try:
+            yield session
+        finally:
+            for manager in (adapter.poolmanager, *adapter.proxy_manager.values()):
+                for key in manager.pools.keys():  # noqa: SIM118 - it has no iterator
+                    manager.pools[key].close()
 
 
 class _Nothing(AuthBase):
@@ -182,7 +202,7 @@ class _Damaged(Trouble):
     """What arrived isn't what was sent, by ``sha256`` of what arrived if that could be told."""
 
     def __init__(self, problem: str, sha256: str = "") -> None:
-        super().__init__(problem, again=True)
+        super().__init__(Failure(problem, again=True))
         self.sha256 = sha256
 
 
@@ -215,17 +235,17 @@ class _Fetcher:
         try:
             if row is not None and self._holds(row, entry):
                 return Outcome(entry, row, cached=True)
-            troubles: list[tuple[Server, Trouble]] = []
+            failures: list[tuple[Server, Failure]] = []
             for server in self._servers[entry.kind]:
                 try:
                     if server.lost is not None:
-                        raise server.lost
+                        raise Trouble(server.lost)
                     return Outcome(entry, self._from(server, entry))
-                except Trouble as trouble:
-                    troubles.append((server, trouble))
+                except Trouble as exc:
+                    failures.append((server, exc.failure))
         except InputError as exc:  # of the folder here: another server can't help
             return Outcome(entry, None, problem=exc.problem, advice=exc.advice)
-        return _failed(entry, troubles)
+        return _failed(entry, failures)
 
     def _holds(self, row: Row, entry: Entry) -> bool:
         path = self._folder / entry.file_name
@@ -244,35 +264,34 @@ class _Fetcher:
                 version = self._transfer.attempt(url, part)
                 server.answered()
                 return self._publish(part, url, _verified(part, version, entry, suspect))
-            except _Damaged as damaged:
+            except _Damaged as exc:
                 part.discard()
-                if suspect is not None:
-                    raise Trouble(f"{damaged.problem}, twice") from damaged
-                suspect, trouble = damaged.sha256, Trouble(damaged.problem, again=True)
+                failure = exc.failure if suspect is None else replace(exc.failure, again=False)
+                suspect = exc.sha256
             except Trouble as exc:
-                trouble = exc
-            self._before_next(server, trouble, patience.spend(part.size))
+                failure = exc.failure
+            self._before_next(server, failure, patience.spend(part.size))
 
-    def _before_next(self, server: Server, trouble: Trouble, backoff_s: float | None) -> None:
-        """Wait for another attempt, or give up by raising the trouble again."""
-        if trouble.unreachable:
+    def _before_next(self, server: Server, failure: Failure, backoff_s: float | None) -> None:
+        """Wait for another attempt, or give up by raising the failure."""
+        if failure.unreachable:
             if not server.worth_retrying or backoff_s is None:
-                server.missed(trouble)
-                raise trouble
+                server.missed(failure)
+                raise Trouble(failure)
         else:
             server.answered()
-            if trouble.wait_s is not None:
-                server.rest_until = self._pace.now() + trouble.wait_s
-            if not trouble.again or backoff_s is None:
-                raise trouble
-        if trouble.wait_s is None:
-            self._pause(backoff_s, f"{server.name}: {trouble.problem}")
+            if failure.wait_s is not None:
+                server.rest_until = self._pace.now() + failure.wait_s
+            if not failure.again or backoff_s is None:
+                raise Trouble(failure)
+        if failure.wait_s is None:
+            self._pause(backoff_s, f"{server.name}: {failure.problem}")
 
     def _rest(self, server: Server) -> None:
         """Leave the server alone for as long as it asked for."""
         left = server.rest_until - self._pace.now()
         if left > self._settings.longest_wait_s:
-            raise Trouble(
+            raise trouble(
                 f"it asks to be left alone for {left:.0f} s", advice="Run the same command again later."
             )
         if left > 0:
@@ -326,7 +345,7 @@ def _verified(part: Part, version: Version, entry: Entry, suspect: str | None) -
         check_whole(part.path, entry.kind)
     except UnfitError as exc:
         part.discard()
-        raise Trouble(f"its file is of no use: {exc.problem.rstrip('.')}", advice=exc.advice) from exc
+        raise trouble(f"its file is of no use: {exc.problem.rstrip('.')}", advice=_LOOK) from exc
     except InputError as exc:
         raise _Damaged(f"the file arrived damaged: {exc.problem.rstrip('.')}", found.sha256) from exc
     if version.etag_md5 not in ("", found.md5) and found.sha256 != suspect:
@@ -342,26 +361,26 @@ def _hexadecimal(content_md5: str) -> str:
     return raw.hex() if len(raw) == 16 else ""
 
 
-def _failed(entry: Entry, troubles: list[tuple[Server, Trouble]]) -> Outcome:
+def _failed(entry: Entry, failures: list[tuple[Server, Failure]]) -> Outcome:
     """Why no server gave the file, and what to do."""
-    names = " nor ".join(server.name for server, _ in troubles)
+    names = " nor ".join(server.name for server, _ in failures)
     page = (
         f"https://www.ebi.ac.uk/emdb/{entry.id}"
         if entry.kind == "map"
         else f"https://www.rcsb.org/structure/{entry.id}"
     )
-    if all(trouble.absent for _, trouble in troubles):
+    if all(failure.absent for _, failure in failures):
         what = "a map" if entry.kind == "map" else "a structure in mmCIF format"
-        said = f"{names} doesn't have" if len(troubles) == 1 else f"Neither {names} has"
+        said = f"{names} doesn't have" if len(failures) == 1 else f"Neither {names} has"
         return Outcome(
             entry,
             None,
             problem=f"{said} {what} of this entry (HTTP 404).",
             advice=f"The id is mistyped, or the entry is obsolete or not released yet; {page} tells.",
         )
-    problem = " ".join(f"{server.name}: {trouble.problem}." for server, trouble in troubles)
-    advice = next((trouble.advice for _, trouble in troubles if trouble.advice), "")
-    if all(trouble.unreachable for _, trouble in troubles):
+    problem = " ".join(f"{server.name}: {failure.problem}." for server, failure in failures)
+    advice = next((failure.advice for _, failure in failures if failure.advice), "")
+    if all(failure.unreachable for _, failure in failures):
         return Outcome(
             entry,
             None,

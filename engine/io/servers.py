@@ -5,12 +5,12 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 from urllib.parse import urlsplit
 
 from engine.errors import Cancelled, SpecError
 from engine.io.accessions import Entry
-from engine.io.transfer_failures import Trouble
+from engine.io.transfer_failures import Failure
 
 _BACKOFF_S, _BACKOFF_MAX_S = 1.0, 60.0
 _EARNED_BYTES = 1 << 20
@@ -18,6 +18,7 @@ _SLICE_S = 0.2  # how soon a pause notices that it should stop
 _LOST_IN_A_ROW = 3
 
 
+@runtime_checkable
 class Clock(Protocol):
     """Time, so that tests need not wait."""
 
@@ -125,7 +126,7 @@ class Server:
         self._answered = False
         self._missed = 0
         self.rest_until = float("-inf")
-        self.lost: Trouble | None = None
+        self.lost: Failure | None = None
 
     def url(self, entry: Entry) -> str:
         """Where it has an entry's file."""
@@ -143,11 +144,11 @@ class Server:
         """Whether a failing connection may be a passing fault: it has stood before."""
         return self._answered
 
-    def missed(self, trouble: Trouble) -> None:
+    def missed(self, failure: Failure) -> None:
         """It couldn't be reached for an entry: enough if it never could, or several times in a row."""
         self._missed += 1
         if not self._answered or self._missed >= _LOST_IN_A_ROW:
-            self.lost = trouble
+            self.lost = failure
 
 
 def check_base(url: str, name: str) -> None:

@@ -1,8 +1,8 @@
 """One attempt to download one file over HTTP: goes on with what is there, and never mixes two versions.
 
 What has arrived lies in ``NAME.part``; ``NAME.part.json`` says which version of which address it is
-(RFC 9110: Range, If-Range, validators). An attempt either completes the part or raises a
-:class:`Trouble` that says whether trying again can help. It neither waits nor verifies nor renames.
+(RFC 9110: Range, If-Range, validators). An attempt either completes the part or raises a ``Trouble``
+that says whether trying again can help. It neither waits nor verifies nor renames.
 """
 
 from __future__ import annotations
@@ -22,9 +22,10 @@ import requests
 from engine.errors import InputError, VerglasError
 from engine.io.download_checks import wrong_start
 from engine.io.json_files import read_json, write_json
-from engine.io.transfer_failures import Trouble, connection_named, refusal
+from engine.io.transfer_failures import connection_named, refusal, trouble
 
 MAX_REDIRECTS = 5
+_LOOK = "Open the address in a browser: a login, a proxy or a notice may stand before the file."
 _CHUNK = 1 << 18
 _SPARE_BYTES = 16 << 20  # of the disk, left for the table of downloads and everybody else
 _CRAWL_BYTES = 1024
@@ -151,7 +152,7 @@ class Transfer:
 
         Raises
         ------
-        Trouble
+        engine.io.transfer_failures.Trouble
             If that didn't work. What has arrived stays, if it can be of use.
         VerglasError
             If the disk is full or can't be written.
@@ -170,7 +171,7 @@ class Transfer:
                 version = known
                 if not _continues(response, known, offset):
                     part.discard()
-                    raise Trouble("it sent another piece than was asked for", again=True)
+                    raise trouble("it sent another piece than was asked for", again=True)
             elif response.status_code == 200:
                 offset = 0
                 version = _version(response, url)
@@ -198,14 +199,14 @@ class Transfer:
             response.close()
             before, url = urlsplit(url).scheme, urljoin(url, target)
             if urlsplit(url).scheme not in {"https", before}:
-                raise Trouble(
+                raise trouble(
                     f"it redirects to an address that isn't encrypted or no web address ({url[:80]})"
                 )
-        raise Trouble(f"it redirects more than {MAX_REDIRECTS} times")
+        raise trouble(f"it redirects more than {MAX_REDIRECTS} times")
 
     def _check_size(self, total: int | None) -> None:
         if total is not None and total > self._limits.max_bytes:
-            raise Trouble(
+            raise trouble(
                 f"the file has {megabytes(total)}, and the limit is {megabytes(self._limits.max_bytes)}",
                 advice="Raise the limit with --max-size.",
             )
@@ -220,7 +221,7 @@ class Transfer:
                 if done == 0 and (what := wrong_start(chunk)):
                     file.close()
                     part.discard()
-                    raise Trouble(f"it sent {what}")
+                    raise trouble(f"it sent {what}", advice=_LOOK)
                 done += len(chunk)
                 if done > self._limits.max_bytes:
                     file.close()
@@ -231,12 +232,12 @@ class Transfer:
                 if done - mark >= _CRAWL_BYTES:
                     mark, since = done, self._now()
                 elif self._now() - since > self._limits.stall_s:
-                    raise Trouble("the download came to a standstill", again=True)
+                    raise trouble("the download came to a standstill", again=True)
         if total is not None and done < total:
-            raise Trouble("the connection was cut", again=True)
+            raise trouble("the connection was cut", again=True)
         if done == 0 or (total is not None and done > total):
             part.discard()
-            raise Trouble(f"it sent {done} bytes where it announced {total or 'some'}", again=True)
+            raise trouble(f"it sent {done} bytes where it announced {total or 'some'}", again=True)
 
 
 def _version(response: requests.Response, url: str) -> Version:
@@ -269,7 +270,7 @@ def _settled(response: requests.Response, known: Version, part: Part) -> Version
     if response.headers.get("Content-Range", "").strip() == f"bytes */{part.size}":
         return Version(**{**asdict(known), "total": part.size})
     part.discard()
-    raise Trouble("it no longer has the version that was begun", again=True)
+    raise trouble("it no longer has the version that was begun", again=True)
 
 
 def _write(file: RawIOBase, chunk: bytes, path: Path) -> None:
@@ -306,5 +307,7 @@ def _check_disk(path: Path, total: int | None, offset: int) -> None:
 
 
 def megabytes(count: int) -> str:
-    """E.g. ``12.3 MB`` (10⁶ bytes)."""
+    """E.g. ``12.3 MB`` (10⁶ bytes), or kB and GB where these read better."""
+    if count < 1e5:
+        return f"{count / 1e3:.1f} kB"
     return f"{count / 1e6:.1f} MB" if count < 1e9 else f"{count / 1e9:.2f} GB"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import requests
@@ -24,10 +25,11 @@ _MEANINGS = {
 }
 
 
-class Trouble(Exception):  # noqa: N818 - handled, not shown as such
-    """An attempt that failed.
+@dataclass(frozen=True)
+class Failure:
+    """Why an attempt failed.
 
-    Parameters
+    Attributes
     ----------
     problem : what happened, a clause without a full stop.
     again : whether the same request may succeed later.
@@ -37,30 +39,35 @@ class Trouble(Exception):  # noqa: N818 - handled, not shown as such
     advice : what the user can do, where that isn't to wait.
     """
 
-    def __init__(
-        self,
-        problem: str,
-        *,
-        again: bool = False,
-        wait_s: float | None = None,
-        unreachable: bool = False,
-        absent: bool = False,
-        advice: str = "",
-    ) -> None:
-        super().__init__(problem)
-        self.problem = problem
-        self.again = again
-        self.wait_s = wait_s
-        self.unreachable = unreachable
-        self.absent = absent
-        self.advice = advice
+    problem: str
+    again: bool = False
+    wait_s: float | None = None
+    unreachable: bool = False
+    absent: bool = False
+    advice: str = ""
+
+
+class Trouble(Exception):  # noqa: N818 - handled, not shown as such
+    """Raised by an attempt that failed; only its ``failure`` is kept.
+
+    An exception that is kept keeps its frames, and those would keep connections open.
+    """
+
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(failure.problem)
+        self.failure = failure
+
+
+def trouble(problem: str, **more: Any) -> Trouble:
+    """The exception for a failure with these attributes."""
+    return Trouble(Failure(problem, **more))
 
 
 def refusal(response: requests.Response) -> Trouble:
     """Why an answer with such a status is no file."""
     code = response.status_code
     if code in (404, 410):
-        return Trouble("it has no such entry", absent=True)
+        return trouble("it has no such entry", absent=True)
     meaning = _MEANINGS.get(code, response.reason or "unexpected")
     wait = None
     if code in (429, 503) and "Retry-After" in response.headers:
@@ -69,7 +76,7 @@ def refusal(response: requests.Response) -> Trouble:
         except InvalidHeader:
             wait = None
     advice = "Its owners may have blocked this address: wait, and lower --rate." if code == 403 else ""
-    return Trouble(f"{meaning} (HTTP {code})", again=code in _AGAIN, wait_s=wait, advice=advice)
+    return trouble(f"{meaning} (HTTP {code})", again=code in _AGAIN, wait_s=wait, advice=advice)
 
 
 @contextmanager
@@ -78,29 +85,29 @@ def connection_named() -> Iterator[None]:
     try:
         yield
     except requests.exceptions.SSLError as exc:
-        raise Trouble(
+        raise trouble(
             f"its certificate can't be verified ({_innermost(exc)})",
             advice="Behind a proxy that decrypts, name its certificate in REQUESTS_CA_BUNDLE.",
         ) from exc
     except requests.exceptions.ProxyError as exc:
-        raise Trouble(
+        raise trouble(
             f"the proxy can't be used ({_innermost(exc)})",
             unreachable=True,
             advice="Check HTTPS_PROXY and HTTP_PROXY.",
         ) from exc
     except requests.exceptions.ConnectTimeout as exc:
-        raise Trouble("it didn't answer in time", unreachable=True) from exc
+        raise trouble("it didn't answer in time", unreachable=True) from exc
     except (requests.exceptions.ReadTimeout, urllib3.exceptions.ReadTimeoutError) as exc:
-        raise Trouble("the download came to a standstill", again=True) from exc
+        raise trouble("the download came to a standstill", again=True) from exc
     except requests.exceptions.ConnectionError as exc:
         cause = exc.args[0] if exc.args else None
         if isinstance(cause, urllib3.exceptions.MaxRetryError):
-            raise Trouble(f"it can't be reached ({_innermost(exc)})", unreachable=True) from exc
-        raise Trouble("the connection was cut", again=True) from exc
+            raise trouble(f"it can't be reached ({_innermost(exc)})", unreachable=True) from exc
+        raise trouble("the connection was cut", again=True) from exc
     except (HTTPError, ConnectionResetError) as exc:
-        raise Trouble("the connection was cut", again=True) from exc
+        raise trouble("the connection was cut", again=True) from exc
     except (requests.exceptions.RequestException, ValueError) as exc:
-        raise Trouble(f"its answer makes no sense ({_innermost(exc)})") from exc
+        raise trouble(f"its answer makes no sense ({_innermost(exc)})") from exc
 
 
 def _innermost(exc: BaseException) -> str:
