@@ -139,3 +139,13 @@ def _kernel_problem(device: str) -> str:
         reason = str(exc).strip().splitlines()
         return f"a first computation failed ({reason[0] if reason else type(exc).__name__})."
     return "" if total == 36.0 else f"a first computation gave {total:g} instead of 36."
+
+
+def multiplies_bfloat16(device: torch.device) -> bool:
+    """Whether products in bfloat16 are done in hardware there, and so several times faster."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    if device.type == "cpu":
+        found = torch.cpu.get_capabilities()
+        return any(found.get(name, False) for name in ("avx512_bf16", "amx_bf16"))
+    return False

@@ -3,29 +3,39 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from engine.errors import SpecError
-from engine.events import Metric
-from engine.io.atomic import write_text
+from engine.events import Metric, Progress, Snapshot
+from engine.io.atomic import write_npy, write_text
 from engine.io.clouds import read_clouds
+from engine.numerics.devices import choose_device, multiplies_bfloat16
 from engine.pipelines.context import RunContext
 from engine.pipelines.training_loop import TrainingLoop
 from engine.priors.checkpoint import PriorCard, build, load_prior, save_prior, sha256
+from engine.priors.team import Team
 from engine.priors.training import Trainer, denoising_errors
 from engine.priors.training_state import hold_out
+from engine.sampling.ode import heun
+from engine.sampling.schedules import noise_levels
 from engine.specs.job import TrainPriorSpec
 
 VALIDATION_SIGMAS = (0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
 VALIDATION_CLOUDS = 40  # of the validation set, while training; all of them at the end
+SAMPLES = 3  # shown while training
+SAMPLE_STEPS = 12
+SAMPLE_SECONDS = 60.0
+SAMPLE_SHARE = 0.03  # of the time, at most
+SHOWN_SCALE = 100.0  # a cloud without a size of its own is shown as one of 100 Å
 
 
-def _sets(spec: TrainPriorSpec) -> tuple[Tensor, Tensor]:
+def _sets(spec: TrainPriorSpec, source: Path) -> tuple[Tensor, Tensor]:
     """Training and validation clouds, CPU, as stored."""
-    training = torch.from_numpy(read_clouds(spec.clouds).points)
+    training = torch.from_numpy(read_clouds(source).points)
     if spec.validation is not None:
         return training, torch.from_numpy(read_clouds(spec.validation).points)
     if len(training) < 10:
@@ -34,13 +44,38 @@ def _sets(spec: TrainPriorSpec) -> tuple[Tensor, Tensor]:
     return training[kept], training[held]
 
 
+def _clouds_file(spec: TrainPriorSpec, context: RunContext, team: Team | None) -> Path:
+    """The file of training clouds; built from a folder of structures, once, in the run directory."""
+    source = Path(spec.clouds)
+    if not source.is_dir():
+        return source
+    built = context.folder / "clouds" / "clouds.npz"
+    if (team is None or team.leads) and not built.is_file():
+        _build(source, built, context)
+    if team is not None:
+        team.wait()
+    return built
+
+
+def _build(folder: Path, out: Path, context: RunContext) -> None:
+    def report(done: int, total: int, rejected: int) -> None:
+        context.emit(Progress(stage="building clouds", done=done, total=total))
+
+    out.parent.mkdir(parents=True, exist_ok=True)
+    from engine.pipelines.build_clouds import build
+    from engine.specs.clouds import CloudSettings
+
+    found = build(folder, out, CloudSettings(), report=report, cancel=context.check)
+    context.notice(f"{found.built} clouds of {folder}; {found.rejected} files could not be used.")
+
+
 def _options(spec: TrainPriorSpec) -> dict[str, int]:
     given = {"width": spec.width, "layers": spec.layers}
     return {k: v for k, v in given.items() if v is not None}
 
 
 def _trainer(
-    spec: TrainPriorSpec, context: RunContext, sigma_data: float, points: int
+    spec: TrainPriorSpec, context: RunContext, sigma_data: float, points: int, team: Team | None
 ) -> tuple[Trainer, PriorCard]:
     torch.manual_seed(spec.seed)
     if spec.start_from is not None:
@@ -51,14 +86,25 @@ def _trainer(
     else:
         card = PriorCard(spec.architecture, dict(_options(spec)), sigma_data, points)
         model = build(card)
+    device = context.device if team is None else team.device
+    precision = spec.precision
+    if precision == "auto":
+        precision = "bfloat16" if multiplies_bfloat16(device) else "float32"
     trainer = Trainer(
-        model.to(context.device),
+        model.to(device),
         learning_rate=spec.learning_rate,
         warmup=spec.warmup,
         ema_decay=spec.ema_decay,
         noise=(spec.p_mean, spec.p_std),
+        high_noise=spec.high_noise,
+        second_phase=spec.second_phase,
         min_points=spec.min_points,
+        mirrored=spec.augment == "O3",
         seed=spec.seed,
+        precision=precision,
+        accumulate=spec.accumulate,
+        compiled=spec.compile,
+        team=team,
     )
     return trainer, card
 
@@ -66,17 +112,43 @@ def _trainer(
 class _Training:
     """A training of point clouds, as the loop wants it."""
 
-    def __init__(self, spec: TrainPriorSpec, context: RunContext) -> None:
+    def __init__(self, spec: TrainPriorSpec, context: RunContext, team: Team | None) -> None:
         self.spec, self.context = spec, context
-        self.clouds, self.validation = _sets(spec)
+        if team is not None and spec.batch < team.size:
+            raise SpecError(
+                f"A batch of {spec.batch} can't be shared by {team.size} processes.",
+                f"Set `batch` to {team.size} or more, or start fewer processes.",
+            )
+        self.source = _clouds_file(spec, context, team)
+        self.clouds, self.validation = _sets(spec, self.source)
         sigma_data = round(float(self.clouds.float().std()), 4)
-        self.trainer, self.card = _trainer(spec, context, sigma_data, self.clouds.shape[1])
+        self._sampled, self._sample_cost = time.monotonic(), 0.0
+        self.trainer, self.card = _trainer(spec, context, sigma_data, self.clouds.shape[1], team)
 
     def step(self, progress: float) -> float:
         return self.trainer.step(self.clouds, self.spec.batch, progress)
 
     def pause(self) -> None:
-        """There are no pictures."""
+        """Samples of the prior, when it is time for some."""
+        # ever rarer in long trainings, since each is a file
+        wait = max(SAMPLE_SECONDS, self._sample_cost / SAMPLE_SHARE, 0.01 * self.trainer.seconds)
+        if time.monotonic() - self._sampled < wait:
+            return
+        begun = time.monotonic()
+        self.show_samples()
+        self._sampled = time.monotonic()
+        self._sample_cost = self._sampled - begun
+
+    @torch.no_grad()
+    def show_samples(self) -> None:
+        """The same noise every time, so that one can watch shapes form."""
+        points, device = self.clouds.shape[1], self.trainer.device
+        noise = torch.randn(SAMPLES, points, 3, generator=torch.Generator().manual_seed(self.spec.seed))
+        with self.trainer.autocast():
+            drawn = heun(self.trainer.average, noise.to(device), noise_levels(SAMPLE_STEPS, 20.0, 0.02, 5.0))
+        path = Path("snapshots") / f"step_{self.trainer.steps:08d}.npy"
+        write_npy(self.context.folder / path, SHOWN_SCALE * drawn.float().cpu().numpy())
+        self.context.emit(Snapshot(self.trainer.steps, self.spec.max_steps, 0.0, path.as_posix()))
 
     def validate(self, count: int) -> dict[float, float]:
         errors = denoising_errors(self.trainer.average, self.validation[:count], VALIDATION_SIGMAS)
@@ -88,14 +160,17 @@ class _Training:
         """Weights and metrics: a training that stops here keeps them."""
         count = len(self.validation) if final else VALIDATION_CLOUDS
         trained = {
+            "kind": "train_prior",
             "clouds": Path(self.spec.clouds).name,
-            "clouds_sha256": sha256(self.spec.clouds),
+            "clouds_sha256": sha256(self.source),
             "training_clouds": len(self.clouds),
             "steps": self.trainer.steps,
             "clouds_seen": self.trainer.seen,
             "hours": round(self.trainer.seconds / 3600, 3),
             "device": self.context.device_words,
             "batch": self.spec.batch,
+            "precision": self.trainer.precision,
+            "processes": 1 if self.trainer.team is None else self.trainer.team.size,
             "learning_rate": self.spec.learning_rate,
             "parameters": sum(p.numel() for p in self.trainer.model.parameters()),
             "validation_clouds": min(count, len(self.validation)),
@@ -109,25 +184,55 @@ class _Training:
         write_text(self.context.folder / "results" / "metrics.json", json.dumps(trained, indent=1))
 
 
-def run(spec: TrainPriorSpec, context: RunContext) -> None:
-    """Train until the time or the steps are used up; continues from the folder's checkpoint.
-
-    Writes ``results/prior.safetensors`` (float16 weight average with its card) and
-    ``results/metrics.json``. A cancelled training keeps both, and a checkpoint to go on from.
-    """
-    training = _Training(spec, context)
-    t, validation = training.trainer, training.validation
-    parameters = sum(p.numel() for p in t.model.parameters())
-    context.notice(
-        f"{parameters:,} parameters; {len(training.clouds)} training and {len(validation)} validation clouds "
-        f"of {training.clouds.shape[1]} points; σ_data {training.card.sigma_data:g}."
-    )
-    TrainingLoop(
+def _loop(training: _Training, spec: TrainPriorSpec, context: RunContext) -> TrainingLoop:
+    return TrainingLoop(
         training,
         context,
         seconds=3600 * spec.hours,
         max_steps=spec.max_steps,
         checkpoint_seconds=60 * spec.checkpoint_minutes,
-    ).run()
+    )
+
+
+def run(spec: TrainPriorSpec, context: RunContext) -> None:
+    """Train until the time or the steps are used up; continues from the folder's checkpoint.
+
+    Writes ``results/prior.safetensors`` (float16 weight average with its card) and
+    ``results/metrics.json``. A cancelled training keeps both, and a checkpoint to go on from. Started by
+    ``torchrun``, this is the leader of several processes; the others call :func:`assist`.
+    """
+    team = Team.join(context.device)
+    try:
+        training = _Training(spec, context, team)
+        t, validation = training.trainer, training.validation
+        parameters = sum(p.numel() for p in t.model.parameters())
+        context.notice(
+            f"{parameters:,} parameters; {len(training.clouds)} training and {len(validation)} validation "
+            f"clouds of {training.clouds.shape[1]} points; σ_data {training.card.sigma_data:g}."
+            + (f" {team.size} processes share each batch." if team is not None else "")
+        )
+        _loop(training, spec, context).run()
+    finally:
+        if team is not None:
+            team.leave()
     context.result("prior", context.folder / "results" / "prior.safetensors")
     context.result("metrics", context.folder / "results" / "metrics.json")
+
+
+def assist(spec: TrainPriorSpec, folder: Path) -> None:
+    """Take part in a training that another process leads in ``folder``: what ``torchrun`` starts besides it.
+
+    Raises
+    ------
+    SpecError
+        If this process was not started by ``torchrun``.
+    """
+    choice = choose_device(spec.device)
+    context = RunContext(folder, lambda event: None, lambda: False, choice.device, choice.words)
+    team = Team.join(choice.device)
+    if team is None:
+        raise SpecError("This process belongs to no team.", "Start it with `torchrun`.")
+    try:
+        _loop(_Training(spec, context, team), spec, context).follow()
+    finally:
+        team.leave()

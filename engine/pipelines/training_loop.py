@@ -69,6 +69,16 @@ class TrainingLoop:
             trainer.load(checkpoint)
             context.notice(f"Resumed after {trainer.steps} steps and {_words(trainer.seconds)}.")
 
+    def follow(self) -> None:
+        """Take part in the steps that the team's leader announces, until it says that there are no more.
+
+        Measuring, writing and speaking are the leader's.
+        """
+        trainer = self.training.trainer
+        assert trainer.team is not None
+        while (progress := trainer.team.announce(None)) is not None:
+            self.training.step(progress)
+
     def progress(self) -> float:
         """Share of the training that is over, by time or steps, whichever is further."""
         t = self.training.trainer
@@ -84,11 +94,16 @@ class TrainingLoop:
         SamplingError
             If the loss left the finite numbers.
         """
+        team = self.training.trainer.team
         try:
             self._steps()
         except Cancelled:
+            if team is not None:
+                team.announce(None)
             self._save(final=False)
             raise
+        if team is not None:
+            team.announce(None)
         self._report()
         self._save(final=True)
 
@@ -96,8 +111,10 @@ class TrainingLoop:
         trainer = self.training.trainer
         while self.progress() < 1.0:
             self.context.check()
-            begun = self._clock()
-            loss = self.training.step(self.progress())
+            begun, progress = self._clock(), self.progress()
+            if trainer.team is not None:
+                trainer.team.announce(progress)
+            loss = self.training.step(progress)
             if not loss < 1e6:  # also NaN
                 raise SamplingError(
                     f"The loss left the finite numbers at step {trainer.steps}.",

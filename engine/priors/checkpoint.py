@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -11,16 +10,21 @@ import torch
 from torch import Tensor, nn
 
 from engine.errors import PriorError
+from engine.io import prior_library
 from engine.priors.edm import EdmDenoiser
+from engine.priors.equivariant_network import EquivariantNetwork
 from engine.priors.kernel_network import KernelNetwork
 from engine.priors.point_transformer import PointTransformer
 from engine.priors.weights_file import damaged_card, fill, read_weights, sha256, write_weights
 
 __all__ = ["PriorCard", "build", "load_prior", "resolve", "save_prior", "sha256", "shipped_prior"]
 
-ARCHITECTURES: dict[str, type[nn.Module]] = {"kernel": KernelNetwork, "point_e": PointTransformer}
-SHIPPED = "complexes-kernel.safetensors"
-_FORMAT = "verglas-prior-1"
+ARCHITECTURES: dict[str, type[nn.Module]] = {
+    "equivariant": EquivariantNetwork,
+    "kernel": KernelNetwork,
+    "point_e": PointTransformer,
+}
+_FORMAT = prior_library.PRIOR_FORMAT
 
 
 @dataclass(frozen=True)
@@ -68,12 +72,18 @@ def save_prior(path: str | Path, weights: dict[str, Tensor], card: PriorCard, *,
 
 def shipped_prior() -> Path:
     """Path of the prior that comes with Verglas."""
-    return Path(str(resources.files("resources") / "priors" / SHIPPED))
+    return prior_library.shipped_folder() / prior_library.SHIPPED
 
 
 def resolve(weights: str) -> Path:
-    """``shipped`` or a path, as specs name it."""
-    return shipped_prior() if weights == "shipped" else Path(weights)
+    """``shipped``, the name of a prior in the user's library, or a path, as specs name it.
+
+    Raises
+    ------
+    PriorError
+        If the library has no prior of that name.
+    """
+    return prior_library.locate(weights)
 
 
 def load_prior(path: str | Path, device: torch.device | str = "cpu") -> tuple[EdmDenoiser, PriorCard]:

@@ -75,7 +75,8 @@ class EdmDenoiser(nn.Module):
         x = clean + s * noise
         c_skip, c_out, _ = scalings(s, self.sigma_data)
         target = (clean - c_skip * x) / c_out
-        error: Tensor = (self.network(x, sigma) - target).square().flatten(1).mean(dim=1)
+        # under autocast the network may answer in half precision: the error is taken in full
+        error: Tensor = (self.network(x, sigma).float() - target).square().flatten(1).mean(dim=1)
         return error
 
 

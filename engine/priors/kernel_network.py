@@ -143,9 +143,29 @@ class KernelNetwork(nn.Module):
 
     def forward(self, x: Float[Tensor, "n p 3"], sigma: Float[Tensor, " n"]) -> Float[Tensor, "n p 3"]:
         """Noisy points in frame units and their noise level to the unit-variance target."""
+        # what autocast would do to the kernels at every product is done once
+        reduced = torch.is_autocast_enabled(x.device.type)
+        dtype = torch.get_autocast_dtype(x.device.type) if reduced else x.dtype
+        with torch.autocast(x.device.type, enabled=False):
+            stack, density, near, far = self._geometry(x, sigma, dtype)
+        features = torch.cat([stack.flatten(-2), stack.norm(dim=-1), density], dim=-1)
+        noise = self.embed_noise(noise_features(sigma, x.shape[1]))[:, None]
+        h = self.embed(features) + noise
+        latents = self.latents.expand(x.shape[0], -1, -1) + noise
+        for block in self.blocks:
+            h, latents = block(h, latents, near, far)
+        out = self.head(self.norm(h))
+        gates, free = out[..., : self.vectors], out[..., self.vectors :]
+        combined: Tensor = (gates.unsqueeze(-1) * stack).sum(-2) + free
+        return combined
+
+    def _geometry(
+        self, x: Tensor, sigma: Tensor, dtype: torch.dtype
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Vectors (n, p, vectors, 3), log densities, and the two kernels that carry messages."""
         s = sigma.view(-1, 1, 1)
         c_in = (s.square() + self.sigma_data**2).rsqrt()
-        kernels, widths = neighbour_kernels(x, sigma)
+        kernels, _ = neighbour_kernels(x, sigma)
         sums = [k.sum(-1, keepdim=True) for k in kernels]
         # Vectors are in units of the noise, where the target is; bounded where sigma is large.
         c_shift = (s.square() + 0.05**2).rsqrt()
@@ -153,18 +173,9 @@ class KernelNetwork(nn.Module):
         vectors += [(k @ x / total - x) * c_shift for k, total in zip(kernels, sums, strict=True)]
         stack = torch.stack(vectors, dim=-2)
         density = torch.cat([torch.log(total / x.shape[1]) for total in sums], dim=-1)
-        features = torch.cat([stack.flatten(-2), stack.norm(dim=-1), density], dim=-1)
-        noise = self.embed_noise(noise_features(sigma, x.shape[1]))[:, None]
-        h = self.embed(features) + noise
-        latents = self.latents.expand(x.shape[0], -1, -1) + noise
-        near = kernels[-2] / sums[-2]
-        far = kernels[1] / sums[1]
-        for block in self.blocks:
-            h, latents = block(h, latents, near, far)
-        out = self.head(self.norm(h))
-        gates, free = out[..., : self.vectors], out[..., self.vectors :]
-        combined: Tensor = (gates.unsqueeze(-1) * stack).sum(-2) + free
-        return combined
+        near = (kernels[-2] / sums[-2]).to(dtype)
+        far = (kernels[1] / sums[1]).to(dtype)
+        return stack, density, near, far
 
 
 def noise_features(sigma: Float[Tensor, " n"], points: int) -> Float[Tensor, "n 34"]:

@@ -6,6 +6,7 @@ The pipeline decides when to stop, what to write and what to say; this module de
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -16,8 +17,9 @@ from engine.priors.training_state import TrainingState
 
 Clouds = Float[Tensor, "clouds points 3"]
 
-HIGH_NOISE_SHARE = 0.1  # of the clouds in a batch
-HIGH_NOISE = (0.3, 1.2)  # mean and spread of ln sigma there: unconditional samples start at 80
+HIGH_NOISE = (0.3, 1.2)  # mean and spread of ln sigma of a share of each batch: samples start at 80
+SECOND_PHASE = (-1.2, 1.2)  # mean and spread of ln sigma in the paper's second phase
+THINNING = torch.tensor([0.7, 0.2, 0.1])  # of batches with all points, a half and a quarter of them
 SCALE_JITTER = 0.05  # of ln scale: the frame of a real run is an estimate
 MUON_RATIO = 7.0  # of the matrices' learning rate to the rest's
 
@@ -44,7 +46,13 @@ class Trainer(TrainingState):
     warmup : steps of linear warm-up.
     ema_decay : of the weight average, itself warmed up.
     noise : mean and standard deviation of ln sigma.
+    high_noise : share of each batch whose noise levels are high.
+    second_phase : share of the training, at its end, with the paper's second distribution of noise levels
+        (Möbius & Habeck 2024, appendix: about a tenth).
+    min_points : clouds are thinned to a half and a quarter of their points, but not below this.
+    mirrored : also draw mirror images, O(3) instead of SO(3).
     seed : of batches, rotations and noise; drawn on the CPU, so the same on every device.
+    state : further arguments of :class:`~engine.priors.training_state.TrainingState`.
     """
 
     def __init__(
@@ -57,6 +65,10 @@ class Trainer(TrainingState):
         noise: tuple[float, float],
         min_points: int,
         seed: int,
+        high_noise: float = 0.1,
+        second_phase: float = 0.0,
+        mirrored: bool = False,
+        **state: Any,
     ) -> None:
         # Muon (Jordan et al. 2024) orthogonalises the steps of hidden matrices; embeddings, heads and
         # vectors stay with AdamW.
@@ -71,10 +83,11 @@ class Trainer(TrainingState):
                 hidden, lr=MUON_RATIO * learning_rate, weight_decay=0.0, adjust_lr_fn="match_rms_adamw"
             )
             optimisers.append(muon)
-        super().__init__(model, optimisers, warmup=warmup, ema_decay=ema_decay, seed=seed)
+        super().__init__(model, optimisers, warmup=warmup, ema_decay=ema_decay, seed=seed, **state)
         self.noise, self.min_points = noise, min_points
+        self.high_noise, self.second_phase, self.mirrored = high_noise, second_phase, mirrored
 
-    def draw(self, clouds: Clouds, batch: int) -> tuple[Tensor, Tensor, Tensor]:
+    def draw(self, clouds: Clouds, batch: int, progress: float = 0.0) -> tuple[Tensor, Tensor, Tensor]:
         """A batch of thinned, rotated clouds with noise levels and noise, on the CPU.
 
         Returns
@@ -86,17 +99,20 @@ class Trainer(TrainingState):
         g = self.generator
         rows = torch.randint(len(clouds), (batch,), generator=g)
         available = clouds.shape[1]
-        sizes = [p for p in (available, available // 2, available // 4) if p >= self.min_points] or [
-            available
-        ]
-        size = sizes[int(torch.randint(len(sizes), (1,), generator=g))]
+        thinned = int(torch.multinomial(THINNING, 1, generator=g))
+        size = available >> thinned
+        if size < self.min_points:
+            size = available
         clean = clouds[rows].float()
         if size < available:
             clean = clean[:, torch.randperm(available, generator=g)[:size]]
         scale = (torch.randn(batch, 1, 1, generator=g) * SCALE_JITTER).exp()
         clean = scale * clean @ random_rotations(batch, g).transpose(1, 2)
-        sigma = lognormal_sigmas(batch, *self.noise, g)
-        high = torch.rand(batch, generator=g) < HIGH_NOISE_SHARE
+        if self.mirrored:
+            clean *= 2 * torch.randint(2, (batch, 1, 1), generator=g) - 1
+        late = self.second_phase > 0 and progress >= 1 - self.second_phase
+        sigma = lognormal_sigmas(batch, *(SECOND_PHASE if late else self.noise), g)
+        high = torch.rand(batch, generator=g) < self.high_noise
         sigma = torch.where(high, lognormal_sigmas(batch, *HIGH_NOISE, g), sigma)
         return clean, sigma, torch.randn(clean.shape, generator=g)
 
@@ -108,7 +124,7 @@ class Trainer(TrainingState):
         clouds : the training set, CPU.
         progress : share of the training that is over, in [0, 1]; the rate falls linearly to zero.
         """
-        clean, sigma, noise = (t.to(self.device) for t in self.draw(clouds, batch))
+        clean, sigma, noise = (t.to(self.device) for t in self.draw(clouds, batch, progress))
         return self.descend(clean, sigma, noise, progress)
 
 

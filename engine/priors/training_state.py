@@ -9,17 +9,32 @@ from __future__ import annotations
 import copy
 import json
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
+from typing import Any, cast
 
 import torch
 from jaxtyping import Float, Int64
 from safetensors import safe_open
 from safetensors.torch import save_file
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 
 from engine.errors import RunError
 from engine.io.atomic import atomic_path
 from engine.priors.edm import EdmDenoiser
+from engine.priors.team import Team
+
+
+class _Loss(nn.Module):
+    """The loss as a module's forward pass: what can be compiled and shared among processes."""
+
+    def __init__(self, model: EdmDenoiser) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, clean: Tensor, sigma: Tensor, noise: Tensor) -> Tensor:
+        return self.model.loss(clean, sigma, noise)
 
 
 class TrainingState:
@@ -32,6 +47,10 @@ class TrainingState:
     warmup : steps of linear warm-up.
     ema_decay : of the weight average, itself warmed up.
     seed : of everything that is drawn; drawn on the CPU, so the same on every device.
+    precision : of the products in a step: ``float32`` or ``bfloat16`` (weights stay float32).
+    accumulate : parts of a batch that are computed one after the other, to save memory.
+    compiled : whether ``torch.compile`` makes the step.
+    team : the processes that share each batch; None for this one alone.
 
     Attributes
     ----------
@@ -48,13 +67,23 @@ class TrainingState:
         warmup: int,
         ema_decay: float,
         seed: int,
+        precision: str = "float32",
+        accumulate: int = 1,
+        compiled: bool = False,
+        team: Team | None = None,
     ) -> None:
+        self.precision, self.accumulate, self.team = precision, accumulate, team
         self.model, self.optimisers = model, list(optimisers)
         self.average = copy.deepcopy(model).requires_grad_(False).eval()
         self.peaks = [o.param_groups[0]["lr"] for o in self.optimisers]
         self.warmup, self.ema_decay = warmup, ema_decay
         self.generator = torch.Generator().manual_seed(seed)
         self.steps, self.seen, self.seconds = 0, 0, 0.0
+        # not an attribute of the model: its parameters keep their names
+        loss: nn.Module = _Loss(model)
+        if compiled:
+            loss = cast(nn.Module, torch.compile(loss))
+        self._loss = DistributedDataParallel(loss) if team is not None else loss
 
     @property
     def device(self) -> torch.device:
@@ -79,15 +108,42 @@ class TrainingState:
         for optimiser, peak in zip(self.optimisers, self.peaks, strict=True):
             optimiser.param_groups[0]["lr"] = peak * factor
             optimiser.zero_grad(set_to_none=True)
-        loss = self.model.loss(clean, sigma, noise).mean()
-        loss.backward()  # type: ignore[no-untyped-call]
+        mean = self._backward(clean, sigma, noise)
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
         for optimiser in self.optimisers:
             optimiser.step()
         self.steps += 1
         self.seen += len(clean)
         self._update_average()
-        return loss.item()
+        return mean
+
+    def _backward(self, clean: Tensor, sigma: Tensor, noise: Tensor) -> float:
+        """Gradients of the batch's mean loss, summed over parts and processes; that mean."""
+        rank, size = (0, 1) if self.team is None else (self.team.rank, self.team.size)
+        count = len(clean)
+        parts = torch.arange(rank, count, size).tensor_split(self.accumulate)
+        parts = tuple(rows for rows in parts if len(rows))
+        total = torch.zeros((), device=self.device)
+        for rows in parts:
+            with self._gathering(rows is parts[-1]):
+                with self.autocast():
+                    loss = self._loss(clean[rows], sigma[rows], noise[rows]).sum() / count
+                # processes average their gradients, so each counts `size` times
+                (loss * size).backward()
+            total += loss.detach()
+        if self.team is not None:
+            total = self.team.total(total)
+        return float(total)
+
+    def autocast(self) -> torch.autocast:
+        """The precision of a step, as a context."""
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bfloat16")
+
+    def _gathering(self, last: bool) -> AbstractContextManager[Any]:
+        """Gradients travel between processes once a batch, after its last part."""
+        if isinstance(self._loss, DistributedDataParallel) and not last:
+            return cast(AbstractContextManager[Any], self._loss.no_sync())
+        return nullcontext()
 
     @torch.no_grad()
     def _update_average(self) -> None:

@@ -73,17 +73,23 @@ class DpsSpec(Model):
 
 
 class TrainPriorSpec(Model):
-    """Train a 3D prior on a file of point clouds."""
+    """Train a 3D prior on a file of point clouds, or on a folder of structures."""
 
     schema_version: Literal[1] = SCHEMA_VERSION
     kind: Literal["train_prior"] = "train_prior"
     title: str = field("", help="A name for the run.")
-    clouds: str = field(help="Training clouds: npz with `points` (n, points, 3) in [-1, 1]³.", path=True)
+    clouds: str = field(
+        help="Training clouds: npz with `points` (n, points, 3) in [-1, 1]³; or a folder of PDB and mmCIF "
+        "files, from which clouds are built first.",
+        path=True,
+    )
     validation: str | None = field(
         None, help="Validation clouds, same format; empty holds out a few.", path=True
     )
-    architecture: Literal["kernel", "point_e"] = field(
-        "kernel", help="`kernel`: trains on two CPU cores; `point_e`: the paper's transformer, wants a GPU."
+    architecture: Literal["equivariant", "kernel", "point_e"] = field(
+        "equivariant",
+        help="`equivariant`: turns with its input, learns most in an hour; `kernel`: plain channels; "
+        "`point_e`: the paper's transformer, wants a GPU. The others train on a CPU, too.",
     )
     width: int | None = field(None, help="Channels; empty takes the architecture's default.", ge=8, le=4096)
     layers: int | None = field(None, help="Blocks; empty takes the architecture's default.", ge=1, le=100)
@@ -91,13 +97,42 @@ class TrainPriorSpec(Model):
     max_steps: int = field(100_000_000, help="Or after this many steps.", ge=1)
     batch: int = field(8, help="Clouds per step.", ge=1, le=4096)
     learning_rate: float = field(3e-4, help="Peak learning rate of AdamW.", gt=0, le=1)
+    augment: Literal["SO3", "O3"] = field(
+        "SO3", help="How clouds are turned: `SO3` rotates (molecules have a hand), `O3` also mirrors."
+    )
     warmup: int = field(300, help="Steps of linear warm-up.", ge=0, advanced=True)
+    precision: Literal["auto", "float32", "bfloat16"] = field(
+        "auto",
+        help="Of the products in a step; weights stay float32. `auto` takes bfloat16 where the processor "
+        "multiplies it in hardware.",
+        advanced=True,
+    )
+    accumulate: int = field(
+        1, help="Parts of a batch computed one after the other, to save memory.", ge=1, le=4096, advanced=True
+    )
+    compile: bool = field(
+        False, help="Compile the step (torch.compile): slow to begin with, faster on a GPU.", advanced=True
+    )
     min_points: int = field(
         256, help="Clouds are thinned to between this many points and all of them.", ge=16, advanced=True
     )
     ema_decay: float = field(0.999, help="Decay of the weight average.", ge=0, lt=1, advanced=True)
     p_mean: float = field(-1.6, help="Mean of ln σ in training.", advanced=True)
     p_std: float = field(1.1, help="Spread of ln σ in training.", gt=0, advanced=True)
+    high_noise: float = field(
+        0.1,
+        help="Share of clouds at ln σ ~ N(0.3, 1.2²), which samples without evidence begin with.",
+        ge=0,
+        le=1,
+        advanced=True,
+    )
+    second_phase: float = field(
+        0.0,
+        help="Share of the training, at its end, with the paper's second distribution, ln σ ~ N(-1.2, 1.2²).",
+        ge=0,
+        le=1,
+        advanced=True,
+    )
     start_from: str | None = field(None, help="Weights to start from (safetensors).", path=True)
     checkpoint_minutes: float = field(5.0, help="Time between checkpoints.", unit="min", gt=0, advanced=True)
     seed: int = field(0, help="Random seed.", ge=0, le=2**31 - 1)

@@ -1,11 +1,14 @@
-"""What both architectures must obey, and what each is."""
+"""What all architectures must obey, and what each is."""
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
+from engine.numerics.rotations import random_rotations
+from engine.priors.equivariant_network import EquivariantNetwork
 from engine.priors.kernel_network import KernelNetwork, covariance_wiener, neighbour_kernels
 from engine.priors.point_transformer import PointTransformer
 
@@ -13,6 +16,7 @@ from engine.priors.point_transformer import PointTransformer
 def networks() -> dict[str, nn.Module]:
     torch.manual_seed(0)
     made: dict[str, nn.Module] = {
+        "equivariant": EquivariantNetwork(width=16, vectors=6, layers=2, message=4, pools=3),
         "kernel": KernelNetwork(width=16, layers=2, heads=2, latents=4),
         "point_e": PointTransformer(width=16, layers=2, heads=2),
     }
@@ -23,7 +27,7 @@ def networks() -> dict[str, nn.Module]:
     return made
 
 
-@pytest.mark.parametrize("name", ["kernel", "point_e"])
+@pytest.mark.parametrize("name", ["equivariant", "kernel", "point_e"])
 def test_order_of_points_and_company_do_not_matter(name: str) -> None:
     network, g = networks()[name], torch.Generator().manual_seed(1)
     x, sigma = torch.randn(3, 40, 3, generator=g) * 0.4, torch.tensor([0.05, 0.3, 2.0])
@@ -34,7 +38,7 @@ def test_order_of_points_and_company_do_not_matter(name: str) -> None:
     assert float(out.abs().max()) > 1e-3
 
 
-@pytest.mark.parametrize("name", ["kernel", "point_e"])
+@pytest.mark.parametrize("name", ["equivariant", "kernel", "point_e"])
 @pytest.mark.parametrize("sigma", [0.002, 80.0])
 @pytest.mark.parametrize("points", [17, 64])
 def test_any_size_and_every_noise_level_stay_finite(name: str, sigma: float, points: int) -> None:
@@ -69,3 +73,34 @@ def test_the_paper_scale_transformer_has_the_papers_size() -> None:
     with torch.device("meta"):
         network = PointTransformer()
     assert sum(p.numel() for p in network.parameters()) == 77_762_563
+
+
+@pytest.mark.parametrize("sigma", [0.03, 0.3, 5.0])
+def test_equivariant_network_turns_with_its_input(sigma: float) -> None:
+    network, g = networks()["equivariant"].double(), torch.Generator().manual_seed(6)
+    x = (0.4 + sigma) * torch.randn(2, 50, 3, generator=g, dtype=torch.float64)
+    level = torch.full((2,), sigma, dtype=torch.float64)
+    out = network(x, level)
+    for rotation in random_rotations(3, np.random.default_rng(7)):
+        turn = torch.from_numpy(rotation)
+        torch.testing.assert_close(network(x @ turn.T, level), out @ turn.T, atol=1e-9, rtol=1e-7)
+
+
+def test_equivariant_network_can_tell_a_cloud_from_its_mirror_image() -> None:
+    network, g = networks()["equivariant"].double(), torch.Generator().manual_seed(8)
+    x = 0.4 * torch.randn(1, 50, 3, generator=g, dtype=torch.float64)
+    level = torch.tensor([0.2], dtype=torch.float64)
+    out = network(x, level)
+    assert float((network(-x, level) + out).abs().max()) > 1e-3 * float(out.abs().max())
+
+
+def test_a_step_in_reduced_precision_computes_the_kernels_in_full() -> None:
+    for name in ("equivariant", "kernel"):
+        network, g = networks()[name], torch.Generator().manual_seed(9)
+        # far from the origin a reduced distance would be all round-off
+        x = 0.4 * torch.randn(2, 64, 3, generator=g) + torch.tensor([2.0, 0.0, 0.0])
+        level = torch.full((2,), 0.1)
+        exact = network(x, level)
+        with torch.autocast("cpu", torch.bfloat16):
+            reduced = network(x, level).float()
+        assert float((reduced - exact).norm() / exact.norm()) < 0.05
