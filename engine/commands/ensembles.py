@@ -11,7 +11,7 @@ import numpy as np
 import typer
 from numpy.typing import NDArray
 
-from engine.commands import volumes
+from engine.commands import prior_quality, volumes
 from engine.errors import RunError, SpecError
 from engine.io.ensemble import read_ensemble
 from engine.io.export import FORMATS, export_ensemble
@@ -57,7 +57,7 @@ def _refuse_training(kind: str | None, folder: Path) -> None:
 
 
 def evaluate(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of a finished run.")],
+    folder: Annotated[Path | None, typer.Argument(metavar="[DIR]", help="Folder of a finished run.")] = None,
     truth: Annotated[
         Path | None,
         typer.Option(
@@ -69,21 +69,82 @@ def evaluate(
     truth_voxel_size: Annotated[
         float | None, typer.Option(help="For score distillation: voxel size of the reference, Å.")
     ] = None,
-    seed: Annotated[int, typer.Option(help="Seed of the reduction of the reference to points.")] = 0,
+    seed: Annotated[
+        int,
+        typer.Option(min=0, help="Seed of the reduction of the reference to points; of a prior's samples."),
+    ] = 0,
+    prior: Annotated[
+        str | None,
+        typer.Option(metavar="FILE|shipped", help="Judge a prior instead of a run: weights (safetensors)."),
+    ] = None,
+    against: Annotated[
+        Path | None,
+        typer.Option(metavar="CLOUDS.npz", help="For a prior: real clouds that it was not trained on."),
+    ] = None,
+    train: Annotated[
+        Path | None,
+        typer.Option(metavar="CLOUDS.npz", help="For a prior: the clouds that it was trained on."),
+    ] = None,
+    samples_file: Annotated[
+        Path | None,
+        typer.Option(metavar="CLOUDS.npz", help="Judge these samples instead of drawing from a prior."),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", metavar="DIR", help="For a prior: folder for the report.")
+    ] = None,
+    samples: Annotated[int, typer.Option(min=4, max=10000, help="For a prior: samples to draw.")] = 200,
+    steps: Annotated[int, typer.Option(min=2, max=1000, help="For a prior: noise levels per sample.")] = 100,
+    emd_points: Annotated[
+        int,
+        typer.Option(min=16, max=4096, help="For a prior: points for the Earth Mover's distance."),
+    ] = 128,
+    workers: Annotated[
+        int, typer.Option(min=1, max=256, help="For a prior: processes, of one thread each if several.")
+    ] = 1,
+    device: Annotated[
+        str, typer.Option(metavar="auto|cuda|mps|cpu", help="For a prior: what draws the samples.")
+    ] = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON, for scripts.")] = False,
 ) -> int:
-    """Measure a result, against a reference if you have one.
+    """Measure a result, against a reference if you have one; or judge a prior.
 
     RMSDs are given after alignment, as papers do, and without: the poses were known, and aligning
     hides errors of place. Without a reference only the spread between the samples can be told.
     Volumes of score distillation are compared by Fourier shell correlation after alignment.
+
+    A prior is judged by samples that it draws without evidence: can they be told from real clouds
+    (1-NNA, COV, MMD), are they copies of training clouds, are points spaced and shapes sized as in real
+    ones? Stop it when you like: the same command goes on.
 
     \b
     Examples:
       verglas evaluate result --truth 1aon.pdb
       verglas evaluate volumes --truth emd_1234.mrc
       verglas evaluate result --truth 1aon.pdb --json > figures.json
+      verglas evaluate --prior shipped --against val.npz --train train.npz --out quality
     """  # noqa: D301 - \b is click's mark for "don't wrap"
+    if prior is not None or samples_file is not None or against is not None:
+        if folder is not None or truth is not None:
+            raise SpecError("A run and a prior can't be judged together.", "Give DIR or `--prior`, not both.")
+        return prior_quality.evaluate(
+            prior=prior,
+            samples_file=samples_file,
+            against=against,
+            train=train,
+            out=out,
+            samples=samples,
+            steps=steps,
+            emd_points=emd_points,
+            workers=workers,
+            device=device,
+            seed=seed,
+            as_json=as_json,
+        )
+    if folder is None:
+        raise SpecError("Nothing to evaluate.", "Give the folder of a finished run, or `--prior`.")
+    for name, given in (("--train", train), ("--out", out)):
+        if given is not None:
+            raise SpecError(f"`{name}` is for priors.", "Leave it out, or give `--prior` instead of DIR.")
     kind = run_kind(folder) if folder.is_dir() else None
     _refuse_training(kind, folder)
     if kind == "sds":
