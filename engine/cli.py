@@ -16,7 +16,17 @@ from typing import Annotated
 
 import typer
 
-from engine.commands import averaging, doctoring, ensembles, fetching, running, simulating, training, windows
+from engine.commands import (
+    averaging,
+    dataset,
+    doctoring,
+    ensembles,
+    fetching,
+    running,
+    simulating,
+    training,
+    windows,
+)
 from engine.errors import Cancelled, VerglasError
 from engine.jobs.manifest import version
 
@@ -47,6 +57,7 @@ train_app.command("prior")(training.train_prior)
 train_app.command("denoiser")(training.train_denoiser)
 app.add_typer(data_app, name="data")
 data_app.command("fetch")(fetching.fetch)
+data_app.command("build")(dataset.build)
 app.command("averages")(averaging.averages)
 app.command("simulate")(simulating.simulate)
 app.command("evaluate")(ensembles.evaluate)
