@@ -20,7 +20,7 @@ from tomlkit.items import Table
 
 from engine.errors import SpecError
 from engine.io.atomic import write_text
-from engine.specs.components import Model
+from engine.specs.components import Model, is_prior_name
 from engine.specs.job import JobSpec
 from engine.specs.problems import sentences
 
@@ -126,10 +126,18 @@ def is_path(info: FieldInfo) -> bool:
     return isinstance(extra, dict) and bool(extra.get("path"))
 
 
+def names_file(info: FieldInfo, value: object) -> bool:
+    """Whether a field has a file's name as its value, not a keyword or the name of a prior."""
+    if not isinstance(value, str) or not value or not is_path(info) or value in KEYWORDS:
+        return False
+    extra = info.json_schema_extra
+    return not (isinstance(extra, dict) and extra.get("named") and is_prior_name(value))
+
+
 def input_files(spec: Model) -> dict[str, str]:
     """Every file that a spec names, by its key, e.g. ``observations 1, images``.
 
-    Keywords such as ``shipped`` are left out.
+    Keywords such as ``shipped`` and names of priors are left out.
     """
     found: dict[str, str] = {}
 
@@ -142,7 +150,7 @@ def input_files(spec: Model) -> dict[str, str]:
                 for i, item in enumerate(value, 1):
                     if isinstance(item, Model):
                         visit(item, f"{where}{name} {i}, ")
-            elif isinstance(value, str) and value and is_path(info) and value not in KEYWORDS:
+            elif names_file(info, value):
                 found[f"{where}{name}"] = value
 
     visit(spec, "")
@@ -170,7 +178,7 @@ def _with_paths(spec: Any, change: Callable[[str], str]) -> Any:
             changes[name] = _with_paths(value, change)
         elif isinstance(value, tuple) and any(isinstance(item, Model) for item in value):
             changes[name] = tuple(_with_paths(item, change) for item in value)
-        elif isinstance(value, str) and value and is_path(info) and value not in KEYWORDS:
+        elif names_file(info, value):
             changes[name] = change(value)
     return spec.model_copy(update=changes)
 

@@ -7,11 +7,13 @@ the spec file and are made absolute when it is loaded.
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 Device = Literal["auto", "cuda", "mps", "cpu"]
+_PRIOR_NAME = re.compile(r"[^\W_][\w.+ -]{0,59}")
 
 
 class Model(BaseModel):
@@ -27,6 +29,7 @@ def field(
     unit: str = "",
     advanced: bool = False,
     path: bool = False,
+    named: bool = False,
     **bounds: Any,
 ) -> Any:
     """A pydantic field with the metadata that forms need.
@@ -37,10 +40,20 @@ def field(
     unit : shown after the value; empty for pure numbers.
     advanced : hidden until the user asks for all settings.
     path : the value names a file.
+    named : the value may name a prior of the user's library instead, see :func:`is_prior_name`.
     bounds : pydantic's ``ge``, ``gt``, ``le``, ``lt``, ``min_length``.
     """
-    extra: dict[str, Any] = {"unit": unit, "advanced": advanced, "path": path}
+    extra: dict[str, Any] = {"unit": unit, "advanced": advanced, "path": path, "named": named}
     return Field(default, description=help, json_schema_extra=extra, **bounds)
+
+
+def is_prior_name(text: str) -> bool:
+    """Whether a text names a prior of a library rather than a file.
+
+    A name begins with a letter or a digit and goes on with these, spaces, ``_ . + -``, up to 60 in all. It
+    has no slash and no ``.safetensors`` at its end: what has, is a file.
+    """
+    return bool(_PRIOR_NAME.fullmatch(text)) and not text.lower().endswith((".safetensors", ".", " "))
 
 
 def _none_word(value: Any) -> Any:
@@ -148,7 +161,11 @@ class NetworkPrior(Model):
 
     kind: Literal["network"] = "network"
     weights: str = field(
-        "shipped", help="`shipped`, or a safetensors file made by `verglas train prior`.", path=True
+        "shipped",
+        help="`shipped`, the name of a prior that `verglas priors` lists, or a safetensors file made by "
+        "`verglas train prior`.",
+        path=True,
+        named=True,
     )
 
 
