@@ -1,4 +1,4 @@
-"""The command line: ``verglas run | train | data | averages | simulate | evaluate | export | doctor | demo | app``.
+"""The command line: ``verglas run``, ``train``, ``data``, ``averages``, ``evaluate`` and the others below.
 
 Importing this module imports neither torch nor the window: ``--help`` answers at once.
 """
@@ -22,7 +22,9 @@ from engine.commands import (
     doctoring,
     ensembles,
     fetching,
+    priors,
     running,
+    shapes,
     simulating,
     training,
     windows,
@@ -58,6 +60,8 @@ train_app.command("denoiser")(training.train_denoiser)
 app.add_typer(data_app, name="data")
 data_app.command("fetch")(fetching.fetch)
 data_app.command("build")(dataset.build)
+data_app.command("shapes")(shapes.shapes)
+app.add_typer(priors.app, name="priors")
 app.command("averages")(averaging.averages)
 app.command("simulate")(simulating.simulate)
 app.command("evaluate")(ensembles.evaluate)
