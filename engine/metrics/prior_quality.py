@@ -134,7 +134,7 @@ def coverage(between: Array) -> float:
     ----------
     between : (samples, references) distances.
     """
-    return len(np.unique(between.argmin(1))) / between.shape[1]
+    return float(len(np.unique(between.argmin(1))) / between.shape[1])
 
 
 def minimum_matching(between: Array) -> float:

@@ -22,10 +22,10 @@ from engine.io.clouds import CloudSet, read_clouds
 from engine.io.json_files import write_json
 from engine.io.npz_results import write_arrays
 from engine.metrics import prior_quality as quality
-from engine.metrics.nearest_training import memorisation, shape_descriptor
+from engine.metrics.nearest_training import ALIGNED, BINS, CANDIDATES, memorisation, shape_descriptor
 from engine.numerics.devices import choose_device
 from engine.numerics.rotations import random_rotations
-from engine.pipelines.kept_rows import Rows, kept_rows, key_of
+from engine.pipelines.kept_rows import kept_rows, key_of
 from engine.pipelines.prior_figures import (
     Closest,
     nearest_figure,
@@ -153,9 +153,10 @@ class _Work:
     def __init__(self, question: PriorQuestion, out: Path, emit: Emit, workers: Workers) -> None:
         self.question, self.out, self.emit, self.workers = question, out, emit, workers
 
-    def _kept(self, name: str, key: str, shape: tuple[int, ...], make: Any, **more: Any) -> Rows:
+    def _kept(self, name: str, key: str, shape: tuple[int, ...], make: Any, **more: Any) -> Array:
         path = self.out / "parts" / f"{name}-{key}.npy"
-        return kept_rows(path, shape, make, workers=self.workers, emit=self.emit, **more)
+        found = kept_rows(path, shape, make, workers=self.workers, emit=self.emit, **more)
+        return np.asarray(found, np.float64)
 
     # ---- samples ----
 
@@ -194,8 +195,8 @@ class _Work:
             flush_s=0.0,
         )
         names = np.asarray([f"sample {i + 1}" for i in range(len(drawn))])
-        write_arrays(self.out / SAMPLES, {"points": drawn, "name": names})
-        return drawn.astype(np.float64), {
+        write_arrays(self.out / SAMPLES, {"points": drawn.astype(np.float32), "name": names})
+        return drawn, {
             "prior": {"file": q.prior.name, "sha256": digest, "card": _card(card)},
             "sampler": sampler.model_dump(),
             "device": device.words,
@@ -228,7 +229,8 @@ class _Work:
         table, nearest_reference = self._table(sets, real[chosen])
         values = {name: quality.shape_statistics(clouds) for name, clouds in every.items()}
         memory = None if train is None else self._memory(samples, references, train)
-        self._draw_figures(samples, real, chosen[nearest_reference], values, memory)
+        shown = [int(i) for i in chosen[nearest_reference]]
+        self._draw_figures(samples, real, shown, values, memory)
         return {
             "compared": count,
             "table": table,
@@ -268,24 +270,24 @@ class _Work:
             stage=stage,
             cost=None if b is not None else range(n, 0, -1),
         )
-        return np.asarray(found if b is not None else found + found.T, np.float64)
+        return found if b is not None else np.asarray(found + found.T)
 
     # ---- memorisation ----
 
     def _memory(self, samples: Array, references: CloudSet, train: CloudSet) -> _Memory:
         described = self._kept(
             "descriptors",
-            key_of("descriptors", train.points),
+            key_of("descriptors", BINS, train.points),
             (len(train.points), len(shape_descriptor(train.points[0].astype(np.float64)))),
             partial(descriptors, train.points),
             stage="training clouds described",
             batch=16,
         )
 
-        def nearest(clouds: Array, stage: str) -> Rows:
+        def nearest(clouds: Array, stage: str) -> Array:
             return self._kept(
                 "nearest",
-                key_of("nearest", clouds, train.points),
+                key_of("nearest", CANDIDATES, ALIGNED, clouds, train.points),
                 (len(clouds), 14),
                 partial(nearest_rows, clouds, train.points, described),
                 stage=stage,
@@ -293,10 +295,10 @@ class _Work:
 
         seen = nearest(samples, "nearest training clouds of samples")
         unseen = nearest(references.points.astype(np.float64), "nearest training clouds of references")
-        return _Memory(samples, train, references, seen, unseen, self.question.seed)
+        return _Memory(samples, train, seen, unseen, self.question.seed)
 
     def _draw_figures(
-        self, samples: Array, real: Array, nearest: Any, values: Any, memory: _Memory | None
+        self, samples: Array, real: Array, nearest: list[int], values: Any, memory: _Memory | None
     ) -> None:
         closest = None if memory is None else memory.samples
         save_both(samples_figure(samples, real, nearest, closest), self.out / "samples")
@@ -314,10 +316,8 @@ _WORDS = {"samples": "samples", "training": "training clouds", "training_turned"
 class _Memory:
     """Nearest training clouds of samples and of references; rows are index, distance, rotation, shift."""
 
-    def __init__(
-        self, clouds: Array, train: CloudSet, references: CloudSet, seen: Rows, unseen: Rows, seed: int
-    ) -> None:
-        self.samples, self.references = seen[:, 1].astype(np.float64), unseen[:, 1].astype(np.float64)
+    def __init__(self, clouds: Array, train: CloudSet, seen: Array, unseen: Array, seed: int) -> None:
+        self.samples, self.references = seen[:, 1], unseen[:, 1]
         found = memorisation(self.samples, self.references, seed=seed)
         distance, p = quality.ks_distance(self.samples, self.references)
         self.report: dict[str, Any] = {
@@ -343,7 +343,7 @@ class _Memory:
         ]
 
 
-def _listed(rows: Rows, train: CloudSet) -> list[dict[str, Any]]:
+def _listed(rows: Array, train: CloudSet) -> list[dict[str, Any]]:
     return [{"nearest": train.names[int(r[0])], "distance": round(float(r[1]), 5)} for r in rows]
 
 

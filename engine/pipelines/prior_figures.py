@@ -219,8 +219,8 @@ def nearest_figure(samples: Array, references: Array, threshold: float, closest:
         training = unit_size(item.training) @ item.rotation.T + item.shift
         for points, who in ((training, "training"), (sample, "samples")):
             ax.scatter(
-                *points[:, :2].T, s=5, color=_COLOURS[who], alpha=0.6, linewidths=0, rasterized=True,
-                label={"training": "training cloud, aligned", "samples": "sample"}[who],
+                points[:, 0], points[:, 1], s=5, color=_COLOURS[who], alpha=0.6, linewidths=0,
+                rasterized=True, label={"training": "training cloud, aligned", "samples": "sample"}[who],
             )  # fmt: skip
         ax.set(xticks=[], yticks=[], aspect="equal")
         ax.margins(0.08)

@@ -76,8 +76,8 @@ def format_table(report: dict[str, Any]) -> str:
     who = [w for w in ("samples", "references", "training") if w in next(iter(report["statistics"].values()))]
     lines += ["", f"{'':<40}" + "".join(f"{w:>18}" for w in who) + f"{'KS samples':>12}"]
     for entry in report["statistics"].values():
-        cells = "".join(f"{_plus_minus(entry[w], 4):>18}" for w in who)
-        lines.append(f"{entry['words']:<40}{cells}{entry['samples']['ks_distance']:>12.2f}")
+        columns = "".join(f"{_plus_minus(entry[w], 4):>18}" for w in who)
+        lines.append(f"{entry['words']:<40}{columns}{entry['samples']['ks_distance']:>12.2f}")
     return "\n".join(lines)
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from engine.errors import SamplingError
 from engine.metrics.nearest_training import TrainingClouds, shape_descriptor
 from engine.pipelines.draw import draw
 from engine.pipelines.kept_rows import Block, Rows
@@ -27,9 +28,12 @@ def draws(
 
     def rows(block: Block) -> Rows:
         own = [seeds[i] for i in block]
-        x, _ = draw(
-            prior, [], sampler, own, points=points, device=torch.device(device), watch=lambda step: None
-        )
+        try:
+            x, _ = draw(
+                prior, [], sampler, own, points=points, device=torch.device(device), watch=lambda step: None
+            )
+        except SamplingError as exc:
+            raise SamplingError(exc.problem, "Draw with more steps: `--steps 100` or more.", weights) from exc
         return np.asarray(x.cpu().numpy())
 
     return rows
@@ -55,7 +59,7 @@ def descriptors(clouds: Rows) -> Callable[[Block], Rows]:
     return lambda block: np.stack([shape_descriptor(clouds[i].astype(np.float64)) for i in block])
 
 
-def nearest_rows(clouds: Array, train: Rows, described: Rows) -> Callable[[Block], Rows]:
+def nearest_rows(clouds: Array, train: Rows, described: Array) -> Callable[[Block], Rows]:
     """Rows of nearest training clouds: index, distance, rotation (9), shift (3)."""
     search = TrainingClouds(train, described)
 

@@ -7,6 +7,7 @@ import pytest
 from scipy.spatial.distance import cdist
 from scipy.spatial.transform import Rotation
 
+from engine.metrics import nearest_training
 from engine.metrics import prior_quality as quality
 from engine.metrics.nearest_training import TrainingClouds, memorisation, shape_descriptor, unit_size
 from engine.metrics.point_clouds import chamfer, earth_movers
@@ -152,7 +153,10 @@ def test_descriptor_knows_shape_but_neither_pose_nor_size() -> None:
     assert np.abs(shape_descriptor(other) - shape_descriptor(one)).sum() > 0.1
 
 
-def test_turned_copies_of_training_clouds_are_flagged_and_honest_clouds_are_not() -> None:
+def test_turned_copies_of_training_clouds_are_flagged_and_honest_clouds_are_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(nearest_training, "ALIGNED", 1)
     rng = np.random.default_rng(11)
     train, unseen, honest = blobs(10, 12), blobs(4, 13), blobs(4, 14)
     chosen = [3, 8, 0]
@@ -167,7 +171,18 @@ def test_turned_copies_of_training_clouds_are_flagged_and_honest_clouds_are_not(
     assert near.max() < 0.03 < far.min()
     flagged = memorisation(near, far)
     assert flagged.closer == flagged.copies == 1
-    assert memorisation(fair, far).closer <= 1 / 3
+    assert fair.min() > 5 * near.max()
+
+
+def test_share_of_copies_is_found_with_its_error() -> None:
+    rng = np.random.default_rng(16)
+    unseen, honest = rng.gamma(9, 0.05, 400), rng.gamma(9, 0.05, 400)
+    fair = memorisation(honest, unseen)
+    assert abs(fair.closer - 0.05) < 3 * fair.standard_error < 0.1
+    copied = np.where(np.arange(400) < 120, 0.02, honest)
+    found = memorisation(copied, unseen)
+    assert abs(found.closer - (0.3 + 0.7 * 0.05)) < 3 * found.standard_error
+    assert found.copies == pytest.approx(0.3, abs=0.02)
 
 
 def test_a_neighbour_lies_where_it_says() -> None:
