@@ -15,6 +15,7 @@ from engine.io.structure import looks_like_structure
 _PDB_ID = re.compile(r"[0-9][a-z0-9]{3}|pdb_[0-9a-z]{8}")
 _DATE = re.compile(r"\d\d-[A-Z]{3}-\d\d")
 _LONGEST_TITLE = 300
+_SERVERS = ("_coordinate_server_result.", "_model_server_result.")  # of the archives; they leave out the rest
 
 
 @dataclass(frozen=True)
@@ -35,8 +36,8 @@ def read_header(path: str | Path) -> StructureHeader:
     """Identifier and title of a PDB or mmCIF file, plain or gzipped.
 
     A PDB file is an entry of the PDB if its HEADER has a deposition date and an identifier; an mmCIF file
-    if it lists itself in the database PDB, or has an identifier and a date of deposition. File names prove
-    nothing.
+    if it lists itself in the database PDB, or has an identifier and a date of deposition or was cut out by
+    a server of the archives. File names prove nothing.
 
     Raises
     ------
@@ -88,7 +89,8 @@ def _of_mmcif(document: gemmi.cif.Document) -> StructureHeader:
     ]
     entry = value("_entry.id").lower()
     deposited = value("_pdbx_database_status.recvd_initial_deposition_date")
-    candidates = listed + ([entry] if deposited else [])
+    served = any(block.find_mmcif_category(name).width() for name in _SERVERS)
+    candidates = listed + ([entry] if deposited or served else [])
     pdb_id = next((c for c in candidates if _PDB_ID.fullmatch(c)), "")
     return StructureHeader(pdb_id, _one_line(value("_struct.title")))
 

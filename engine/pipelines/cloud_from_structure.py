@@ -221,7 +221,7 @@ def read_result(path: Path, settings: CloudSettings) -> BuiltCloud | Rejection |
     try:
         if path.stat().st_size > _LARGEST_RECORD:
             return None
-        with np.load(path, allow_pickle=False) as archive:
+        with open(path, "rb") as handle, np.load(handle, allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}
         values = json.loads(arrays.pop("about").tobytes())
         if values.pop("result") == "Rejection":

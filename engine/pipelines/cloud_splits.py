@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 from engine.specs.clouds import SPLITS
 
 
-def split_clusters(clusters: NDArray[np.int64], shares: Sequence[float], seed: int) -> NDArray[np.str_]:
+def split_clusters(clusters: NDArray[np.int64], shares: Sequence[float], seed: int) -> NDArray[Any]:
     """Which split each cloud belongs to.
 
     Clusters are dealt out in random order, each to a split drawn in proportion to the clouds that it still
@@ -25,7 +26,7 @@ def split_clusters(clusters: NDArray[np.int64], shares: Sequence[float], seed: i
 
     Returns
     -------
-    (n,) names of splits.
+    (n,) names of splits, text.
     """
     numbers, sizes = np.unique(clusters, return_counts=True)
     lacking = np.asarray(_whole(len(clusters), shares), np.float64)

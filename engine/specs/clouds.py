@@ -46,11 +46,11 @@ class CloudSettings(Model):
         advanced=True,
     )
     duplicates: float = field(
-        0.012,
-        help="Clouds whose shapes differ by less than this are near-duplicates: they form one cluster. "
-        "A re-drawn cloud of the same atoms differs by 0.002, 0 turns it off.",
+        5.0,
+        help="Clouds whose shapes differ by less than this are near-duplicates and form one cluster; the "
+        "unit is about what another seed changes. 0: each cloud is a cluster.",
         ge=0,
-        le=1,
+        le=1000,
         advanced=True,
     )
     split: str = field(
