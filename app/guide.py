@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from importlib import resources
 
-from PySide6.QtCore import Qt
+from PySide6.QtCore import Qt, QUrl
 from PySide6.QtWidgets import QTextBrowser, QWidget
 
 
@@ -27,5 +27,8 @@ class Guide(QTextBrowser):
         self.setWindowTitle("Verglas user guide")
         self.setOpenExternalLinks(True)
         self.document().setDocumentMargin(24)
+        # figures are named relative to the guide
+        with resources.as_file(resources.files("resources") / "help") as folder:
+            self.document().setBaseUrl(QUrl.fromLocalFile(f"{folder}/"))
         self.setMarkdown(guide_text())
         self.resize(820, 760)

@@ -46,7 +46,7 @@ def shapes(
     Exit status: 0 when all shapes could be used, 1 when some were empty, 2 if nothing could be done.
 
     \b
-    Example:
+    Examples:
       verglas data shapes chairs.npy.gz --out chairs.npz
       verglas train prior chairs.train.npz --out chair-prior --hours 8
     """  # noqa: D301 - \b is click's mark for "don't wrap"

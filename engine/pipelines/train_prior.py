@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from engine.io.atomic import write_npy, write_text
 from engine.io.clouds import read_clouds
 from engine.numerics.devices import choose_device, multiplies_bfloat16
 from engine.pipelines.context import RunContext
+from engine.pipelines.learning_curve import LearningCurve, Row
 from engine.pipelines.training_loop import TrainingLoop
 from engine.priors.checkpoint import PriorCard, build, load_prior, save_prior, sha256
 from engine.priors.team import Team
@@ -122,11 +124,15 @@ class _Training:
         self.source = _clouds_file(spec, context, team)
         self.clouds, self.validation = _sets(spec, self.source)
         sigma_data = round(float(self.clouds.float().std()), 4)
+        self._losses: list[float] = []
+        self._curve: LearningCurve | None = None
         self._sampled, self._sample_cost = time.monotonic(), 0.0
         self.trainer, self.card = _trainer(spec, context, sigma_data, self.clouds.shape[1], team)
 
     def step(self, progress: float) -> float:
-        return self.trainer.step(self.clouds, self.spec.batch, progress)
+        loss = self.trainer.step(self.clouds, self.spec.batch, progress)
+        self._losses.append(loss)
+        return loss
 
     def pause(self) -> None:
         """Samples of the prior, when it is time for some."""
@@ -159,6 +165,8 @@ class _Training:
     def save(self, *, final: bool) -> None:
         """Weights and metrics: a training that stops here keeps them."""
         count = len(self.validation) if final else VALIDATION_CLOUDS
+        errors = self.validate(count)
+        self._learned(errors)
         trained = {
             "kind": "train_prior",
             "clouds": Path(self.spec.clouds).name,
@@ -169,12 +177,13 @@ class _Training:
             "hours": round(self.trainer.seconds / 3600, 3),
             "device": self.context.device_words,
             "batch": self.spec.batch,
+            "augment": self.spec.augment,
             "precision": self.trainer.precision,
             "processes": 1 if self.trainer.team is None else self.trainer.team.size,
             "learning_rate": self.spec.learning_rate,
             "parameters": sum(p.numel() for p in self.trainer.model.parameters()),
             "validation_clouds": min(count, len(self.validation)),
-            "validation_rmse_over_sigma": {f"{s:g}": round(e, 4) for s, e in self.validate(count).items()},
+            "validation_rmse_over_sigma": {f"{s:g}": round(e, 4) for s, e in errors.items()},
         }
         card = PriorCard(
             self.card.architecture, self.card.options, self.card.sigma_data, self.card.points, trained
@@ -182,6 +191,15 @@ class _Training:
         weights = self.context.folder / "results" / "prior.safetensors"
         save_prior(weights, self.trainer.average.state_dict(), card, half=True)
         write_text(self.context.folder / "results" / "metrics.json", json.dumps(trained, indent=1))
+
+    def _learned(self, errors: dict[float, float]) -> None:
+        results, t = self.context.folder / "results", self.trainer
+        loss = sum(self._losses) / len(self._losses) if self._losses else math.nan
+        # not before: only now is it known where a resumed training stood
+        self._curve = self._curve or LearningCurve(results / "learning_curve.csv", t.steps)
+        self._curve.add(Row(t.steps, t.seen, t.seconds / 3600, loss, errors))
+        self._curve.draw(results / "learning_curve.png", self.card.sigma_data)
+        self._losses = []
 
 
 def _loop(training: _Training, spec: TrainPriorSpec, context: RunContext) -> TrainingLoop:
@@ -217,6 +235,7 @@ def run(spec: TrainPriorSpec, context: RunContext) -> None:
             team.leave()
     context.result("prior", context.folder / "results" / "prior.safetensors")
     context.result("metrics", context.folder / "results" / "metrics.json")
+    context.result("figure", context.folder / "results" / "learning_curve.png")
 
 
 def assist(spec: TrainPriorSpec, folder: Path) -> None:

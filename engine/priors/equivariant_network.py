@@ -44,8 +44,8 @@ class EquivariantBlock(nn.Module):
     def __init__(self, width: int, vectors: int, message: int, pools: int) -> None:
         super().__init__()
         kernels = len(MESSAGE_KERNELS)
-        self.message, self.pools, self.triples = message, pools, min(TRIPLES, vectors)
-        triples = self.triples
+        pools, triples = min(pools, width), min(TRIPLES, vectors)
+        self.message, self.pools, self.triples = message, pools, triples
         carried = kernels * message
         self.norm = nn.LayerNorm(width)
         self.values = nn.Linear(width, 2 * carried + pools)

@@ -29,6 +29,7 @@ from engine.specs.job import DpsSpec
 Verglas = Callable[..., tuple[int, str, str]]
 COMMANDS = (
     "run", "train", "train prior", "averages", "simulate", "evaluate", "export", "doctor", "demo", "app",
+    "data", "data build", "data fetch", "data shapes", "priors",
 )  # fmt: skip
 
 
@@ -325,7 +326,7 @@ def test_every_command_explains_itself(verglas: Verglas, command: str):
     assert code == 0
     assert shown.startswith("Usage: verglas")
     assert "Traceback" not in shown
-    if command != "train":
+    if command not in ("train", "data"):
         assert re.search(r"Examples:\n    verglas ", shown)
 
 
