@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import math
+import statistics
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -61,22 +62,27 @@ class LearningCurve:
     def draw(self, file: Path, sigma_data: float) -> None:
         """The figure, as PNG.
 
-        Validation RMSE/σ over clouds seen for each noise level, with the isotropic Wiener filter's as the
-        line to beat, and the loss below it.
+        For each noise level, by how many per cent the validation error lies below that of the isotropic
+        Wiener filter, over clouds seen; and the training loss, spikes cut off.
         """
         seen = [r.clouds_seen / 1000 for r in self.rows]
         figure = Figure(figsize=(7, 6), layout="constrained")
         upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(2.2, 1))
         for i, sigma in enumerate(sorted(self.rows[-1].errors)):
-            colour = f"C{i}"
-            values = [r.errors.get(sigma, math.nan) for r in self.rows]
-            upper.plot(seen, values, marker="o", markersize=3, color=colour, label=f"σ = {sigma:g}")
             wiener = sigma_data / math.hypot(sigma_data, sigma)
-            upper.axhline(wiener, color=colour, linestyle=":", linewidth=1)
-        upper.set_ylabel("validation RMSE / σ")
-        upper.set_title("Dotted: the isotropic Wiener filter, which knows size and no shape", fontsize=9)
-        upper.legend(ncols=3, fontsize=8)
-        lower.plot(seen, [r.loss for r in self.rows], color="0.3", marker="o", markersize=3)
+            gains = [100 * (1 - r.errors.get(sigma, math.nan) / wiener) for r in self.rows]
+            upper.plot(seen, gains, marker="o", markersize=3, color=f"C{i}", label=f"σ = {sigma:g}")
+        upper.axhline(0, color="0.6", linewidth=1)
+        upper.set_ylabel("error below the Wiener filter's, %")
+        upper.set_title("What the prior knows of shapes, on validation clouds", fontsize=10)
+        upper.legend(
+            title="noise level", fontsize=8, title_fontsize=8, loc="upper left", bbox_to_anchor=(1.0, 1.0)
+        )
+        losses = [r.loss for r in self.rows]
+        lower.plot(seen, losses, color="0.3", marker="o", markersize=3)
+        usual = [loss for loss in losses if math.isfinite(loss)]
+        if usual and max(usual) > 1.5 * statistics.median(usual):
+            lower.set_ylim(top=1.5 * statistics.median(usual))
         lower.set_ylabel("training loss")
         lower.set_xlabel("clouds seen (thousands)")
         for axes in (upper, lower):
