@@ -22,7 +22,7 @@ SHORTCUTS = (
     ("C", "Colour by sample, spread or motion"), ("Home", "Show everything"), ("Z", "Look along z"),
     ("X", "Surface or slices"), (",  and  .", "Lower and raise the surface's level"),
     ("Drag, wheel, Shift + drag", "Turn, zoom, move the picture"),
-    ("Alt+1, Alt+2, Alt+3", "Points, volumes, or training of a denoiser"),
+    ("Alt+1 to Alt+4", "Points, volumes, or training of a denoiser or a prior"),
     ("Space, Shift+Space", "Use class averages or leave them out"),
     ("Ctrl+A, Ctrl+Shift+A", "Use all, use none"),
     ("Ctrl+I, Ctrl+M", "Invert the selection, leave out what is marked"),

@@ -44,7 +44,7 @@ def add_averages_menu(window: MainWindow) -> None:
         undo.setText(f"&Undo: {history.undoText()}" if history.canUndo() else "&Undo")
         redo.setText(f"&Do again: {history.redoText()}" if history.canRedo() else "&Do again")
         for action in menu.actions():
-            action.setEnabled(modes.mode != "dps")
+            action.setEnabled(modes.of_averages)
 
     menu.aboutToShow.connect(refresh)
     modes.changed.connect(refresh)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
-from PySide6.QtWidgets import QFileDialog, QMessageBox, QWidget
+from PySide6.QtWidgets import QDialog, QFileDialog, QMessageBox, QWidget
+
+from app.panels.keep_prior import KeepDialog
 
 INPUTS = (
     "All inputs (*.mrc *.mrcs *.map *.ccp4 *.star *.pdb *.cif *.ent *.pdb1 *.gz *.csv *.npz "
@@ -50,6 +53,18 @@ class Dialogs:
         """A file to write."""
         name, _ = QFileDialog.getSaveFileName(self._parent, title, suggestion, kinds)
         return Path(name) if name else None
+
+    def clouds(self, folder: str, title: str) -> Path | None:
+        """A file of point clouds."""
+        name, _ = QFileDialog.getOpenFileName(self._parent, title, folder, "Clouds (*.npz);;All files (*)")
+        return Path(name) if name else None
+
+    def prior_name(self, suggestion: str, problem: Callable[[str], str]) -> str | None:
+        """A name for a prior; ``problem`` says why a name can't be used."""
+        dialog = KeepDialog(suggestion, problem, self._parent)
+        name = dialog.name.text().strip() if dialog.exec() == QDialog.DialogCode.Accepted else None
+        dialog.deleteLater()
+        return name
 
     def leave_running(self) -> str:
         """What to do with a running job when the window closes: ``keep``, ``cancel`` or ``stay``."""

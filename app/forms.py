@@ -43,6 +43,11 @@ _CHOICES = {
     ("start", "nothing"): "nothing, as published", ("architecture", "small"): "small, for a CPU",
     ("architecture", "paper"): "paper (3.9 M parameters)",
     ("architecture", "ribosome"): "ribosome (5.3 M parameters)",
+    ("architecture", "equivariant"): "equivariant (default)",
+    ("architecture", "kernel"): "kernel: plain channels",
+    ("architecture", "point_e"): "Point-E transformer, for a GPU",
+    ("augment", "SO3"): "at random (molecules)", ("augment", "O3"): "and mirrored at random",
+    ("precision", "auto"): "find out",
 }  # fmt: skip
 _ZERO_IS_AUTOMATIC = frozenset({"box"})
 
@@ -99,6 +104,7 @@ class ModelForm(QWidget):
     own_toggle : whether the form has its own box to show what is advanced; otherwise
         :meth:`show_advanced` is for its owner to call.
     labels : other words for some fields than :func:`label_of` has.
+    advanced : fields that rarely need changing here, besides those whose metadata say so.
     """
 
     changed = Signal()
@@ -111,8 +117,10 @@ class ModelForm(QWidget):
         exclude: Iterable[str] = (),
         own_toggle: bool = True,
         labels: dict[str, str] | None = None,
+        advanced: Iterable[str] = (),
     ) -> None:
         super().__init__()
+        folded = frozenset(advanced)
         self.model = model
         self._labels = labels or {}
         names = list(include) if include is not None else list(model.model_fields)
@@ -130,6 +138,7 @@ class ModelForm(QWidget):
         layout.addLayout(self._rows)
         for name in (n for n in names if n not in hidden):
             self._add_row(name, model.model_fields[name])
+        self._advanced += [n for n in self._fields if n in folded and n not in self._advanced]
         self._toggle = QCheckBox("Show all settings")
         self._toggle.setToolTip("Settings that rarely need changing.")
         self._toggle.toggled.connect(self.show_advanced)

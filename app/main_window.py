@@ -26,6 +26,7 @@ from app.panels.plots import EnergyPlot
 from app.panels.results import ResultsPanel
 from app.panels.run import RunPanel
 from app.panels.viewer import ViewerPanel
+from app.prior_shelf import PriorShelf
 from app.run_files import StoredRun
 from app.run_folders import new_run_folder
 from app.run_view import RunView
@@ -52,7 +53,8 @@ class MainWindow(QMainWindow):
         self.settings = settings or Settings()
         self.dialogs = Dialogs(self)
         self.background = Background(2, self)
-        self.session = Session(self.background, self.settings.runs_folder, self)
+        self.shelf = PriorShelf(self.background, self)
+        self.session = Session(self.background, self.settings.runs_folder, self, shelf=self.shelf)
         self.monitor = JobMonitor(self.background, make_worker, self)
         self.inputs = InputsPanel()
         self.run_panel = RunPanel({name: preset.description for name, preset in PRESETS.items()})
@@ -107,6 +109,7 @@ class MainWindow(QMainWindow):
         session.changed.connect(self._show_plan)
         session.loaded.connect(self._show_session)
         session.said.connect(self.say)
+        self.shelf.said.connect(self.say)
         session.run_dropped.connect(self.open_run)
         session.spec_dropped.connect(self.load_spec)
         inputs.add_wanted.connect(self.add_files)
@@ -234,6 +237,9 @@ class MainWindow(QMainWindow):
 
     def add_files(self) -> None:
         """Ask for files and add them."""
+        if self.modes.mode == "train_prior":
+            self.modes.prior.choose_file()
+            return
         paths = self.dialogs.input_files(self.settings.last_folder)
         if paths:
             self.settings.last_folder = str(paths[0].parent)
@@ -284,10 +290,8 @@ class MainWindow(QMainWindow):
         self.in_background(partial(load_spec, path), self._spec_loaded)
 
     def _spec_loaded(self, spec: Any) -> None:
-        if self.modes.load(spec):
-            self.say("Settings loaded.")
-        else:
-            self.complain("These settings train a prior; the window doesn't. Use `verglas run`.")
+        self.modes.load(spec)
+        self.say("Settings loaded.")
 
     def save_spec(self) -> None:
         """Save the settings as TOML."""

@@ -1,4 +1,4 @@
-"""Which of three things the window prepares, and the parts of it that change with the choice."""
+"""Which of four things the window prepares, and the parts of it that change with the choice."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from PySide6.QtCore import QObject, Signal
 from PySide6.QtWidgets import QStackedWidget, QTabWidget, QVBoxLayout, QWidget
 
+from app.averages_export import ask_and_export
 from app.averages_session import AveragesSession
 from app.averages_view import AveragesView
 from app.denoiser_card import DenoiserCard, read_card
@@ -19,11 +20,13 @@ from app.panels.mode_switch import MODES, ModeSwitch
 from app.panels.run_frame import RunFrame
 from app.panels.sds_run import SdsPanel
 from app.panels.training_run import TrainingPanel
+from app.prior_mode import PriorMode
+from app.prior_session import PriorSession
 from app.sds_session import SdsSession
 from app.session import Session
 from app.style import Theme
 from app.training_session import TrainingSession
-from engine.specs.job import DpsSpec
+from engine.specs.job import DpsSpec, JobSpec, TrainPriorSpec
 from engine.specs.presets import SDS_PRESETS
 from engine.specs.sds import SdsSpec, TrainDenoiserSpec
 
@@ -32,10 +35,12 @@ if TYPE_CHECKING:
     from app.run_files import StoredRun
 
 AVERAGES, RESULT = 0, 1
+OF_AVERAGES = ("sds", "train_denoiser")  # modes that begin with class averages
 WAITING = {
     "dps": "The clouds appear here as soon as the evidence has been read.",
     "sds": "The volume appears here while it forms, as soon as the first start has begun.",
     "train_denoiser": "Samples of the denoiser appear here while it is trained.",
+    "train_prior": "Shapes that the prior draws appear here while it is trained, about one a minute.",
 }
 AB_INITIO = "Images without poses: their volumes are reconstructed ab initio."
 NOT_USED = "{name} is of no use here: drop class averages, a 2D denoiser, or a reference map."
@@ -58,6 +63,7 @@ class Modes(QObject):
         self.averages = AveragesSession(window.background, self)
         self.sds = SdsSession(self.averages, window.background, self)
         self.training = TrainingSession(self.averages, self)
+        self.prior = PriorMode(window)
         self.switch = ModeSwitch()
         self.averages_panel = AveragesPanel()
         self.sds_panel = SdsPanel({name: preset.description for name, preset in SDS_PRESETS.items()})
@@ -75,7 +81,7 @@ class Modes(QObject):
         window = self._window
         self.inputs = QWidget()
         self._inputs = QStackedWidget()
-        for panel in (window.inputs, self.averages_panel):
+        for panel in (window.inputs, self.averages_panel, self.prior.panel):
             self._inputs.addWidget(panel)
         column = QVBoxLayout(self.inputs)
         column.setContentsMargins(0, 0, 0, 0)
@@ -96,8 +102,9 @@ class Modes(QObject):
     def _connect(self) -> None:
         window, sds, training = self._window, self.sds, self.training
         self.switch.chosen.connect(self.set_mode)
-        for session in (sds, training):
-            session.changed.connect(self.changed)
+        for part in (sds, training, self.prior):
+            part.changed.connect(self.changed)
+        self.prior.mode_wanted.connect(self.set_mode)
         sds.loaded.connect(self._show_sds)
         training.loaded.connect(self._show_training)
         self.averages.said.connect(window.say)
@@ -124,11 +131,15 @@ class Modes(QObject):
     # ---- the mode -------------------------------------------------------------------------------
 
     @property
-    def session(self) -> Session | SdsSession | TrainingSession:
+    def session(self) -> Session | SdsSession | TrainingSession | PriorSession:
         """What is being prepared in this mode."""
-        if self.mode == "sds":
-            return self.sds
-        return self.training if self.mode == "train_denoiser" else self._window.session
+        sessions = (self._window.session, self.sds, self.training, self.prior.session)
+        return sessions[list(MODES).index(self.mode)]
+
+    @property
+    def of_averages(self) -> bool:
+        """Whether this mode begins with class averages."""
+        return self.mode in OF_AVERAGES
 
     @property
     def waiting(self) -> str:
@@ -138,7 +149,7 @@ class Modes(QObject):
     @property
     def run_panels(self) -> tuple[RunFrame, ...]:
         """The run panels of all modes, in the order of the switch."""
-        return (self._window.run_panel, self.sds_panel, self.training_panel)
+        return (self._window.run_panel, self.sds_panel, self.training_panel, self.prior.run_panel)
 
     @property
     def panel(self) -> RunFrame:
@@ -149,22 +160,24 @@ class Modes(QObject):
         """Prepare something else; what was prepared stays as it is."""
         self.mode = mode
         self.switch.show_mode(mode)
-        self._inputs.setCurrentIndex(0 if mode == "dps" else 1)
+        self._inputs.setCurrentIndex({"dps": 0, "train_prior": 2}.get(mode, 1))
         self.run.setCurrentIndex(list(MODES).index(mode))
         self.averages_panel.set_mode(mode)
-        self.middle.tabBar().setVisible(mode != "dps")
-        self.middle.setCurrentIndex(RESULT if mode == "dps" else AVERAGES)
+        self.middle.tabBar().setVisible(self.of_averages)
+        self.middle.setCurrentIndex(AVERAGES if self.of_averages else RESULT)
+        if not self.of_averages:
+            self._window.shelf.refresh()
         self.changed.emit()
 
     def show_other_page(self) -> None:
         """Go from the class averages to the result, or back."""
-        if self.mode != "dps":
+        if self.of_averages:
             self.middle.setCurrentIndex(1 - self.middle.currentIndex())
 
     def set_theme(self, theme: Theme) -> None:
         """Use a theme's colours."""
         self.gallery.set_theme(theme)
-        for panel in (self.averages_panel, self.sds_panel, self.training_panel):
+        for panel in (self.averages_panel, self.sds_panel, self.training_panel, self.prior):
             panel.retint()
 
     def set_running(self, running: bool, cancelling: bool) -> None:
@@ -173,6 +186,7 @@ class Modes(QObject):
             panel.set_running(running, cancelling)
         self.switch.set_enabled(not running)
         self.averages_panel.set_enabled(not running)
+        self.prior.set_enabled(not running)
         self.gallery.set_enabled(not running)
         if running:
             self._finished.clear()
@@ -189,17 +203,17 @@ class Modes(QObject):
 
     def undo(self) -> None:
         """Take back the last change of the selection."""
-        if self.mode != "dps" and not self._window.monitor.running:
+        if self.of_averages and not self._window.monitor.running:
             self.averages.undo.undo()
 
     def redo(self) -> None:
         """Do the undone change of the selection again."""
-        if self.mode != "dps" and not self._window.monitor.running:
+        if self.of_averages and not self._window.monitor.running:
             self.averages.undo.redo()
 
     def leave_out_marked(self) -> None:
         """Leave out what looks like junk or repeats another."""
-        if self.mode != "dps" and not self._window.monitor.running:
+        if self.of_averages and not self._window.monitor.running:
             self.averages.leave_out_marked()
 
     # ---- what is dropped ------------------------------------------------------------------------
@@ -207,8 +221,12 @@ class Modes(QObject):
     def add_files(self, paths: Iterable[Path]) -> None:
         """Take files or folders, whatever they are."""
         evidence: list[Path] = []
+        clouds: list[Path] = []
         for path in (Path(p).absolute() for p in paths):
-            if path.is_dir() and not (path / "spec.json").exists():
+            is_run = path.is_dir() and (path / "spec.json").exists()
+            if self.mode == "train_prior" and not is_run and path.suffix.lower() not in (".toml", ".json"):
+                clouds.append(path)
+            elif path.is_dir() and not is_run:
                 self.open_averages(path)
             elif path.suffix.lower() == ".safetensors":
                 self._window.in_background(partial(read_card, path), partial(self._weights_dropped, path))
@@ -217,10 +235,11 @@ class Modes(QObject):
             else:
                 self._window.in_background(partial(_kind_of, path), partial(self._dropped, path))
         self._window.session.add_files(evidence)
+        self.prior.add_files(clouds)
 
     def open_averages(self, path: Path) -> None:
         """Use a file or folder of class averages."""
-        if self.mode == "dps":
+        if not self.of_averages:
             self.set_mode("sds")
             self._window.say(AB_INITIO)
         self.middle.setCurrentIndex(AVERAGES)
@@ -264,8 +283,8 @@ class Modes(QObject):
             self.sds.use_weights(path)
             self._window.say(f"{path.name} is used as the denoiser.")
 
-    def load(self, spec: Any) -> bool:
-        """Show a run description in the mode that it is for; whether there is one."""
+    def load(self, spec: JobSpec) -> None:
+        """Show a run description in the mode that it is for."""
         if isinstance(spec, DpsSpec):
             self.set_mode("dps")
             self._window.session.load(spec)
@@ -275,9 +294,9 @@ class Modes(QObject):
         elif isinstance(spec, TrainDenoiserSpec):
             self.set_mode("train_denoiser")
             self.training.load(spec)
-        else:
-            return False
-        return True
+        elif isinstance(spec, TrainPriorSpec):
+            self.set_mode("train_prior")
+            self.prior.session.load(spec)
 
     # ---- showing --------------------------------------------------------------------------------
 
@@ -319,6 +338,7 @@ class Modes(QObject):
             self._offer(run.spec, run.folder)
 
     def _offer(self, spec: Any, folder: Path) -> None:
+        self.prior.offer(spec, folder)
         if isinstance(spec, TrainDenoiserSpec) and _weights_of(folder).is_file():
             self._finished[spec.kind] = (spec, folder)
             self.training_panel.offer(
@@ -354,27 +374,7 @@ class Modes(QObject):
 
     def export_selection(self) -> None:
         """Ask where, and write the selected images as STAR and MRCS."""
-        loaded, window = self.averages.loaded, self._window
-        if loaded is None or not self.averages.count:
-            window.complain("Nothing is selected.")
-            return
-        suggestion = str(Path(window.settings.last_folder or ".") / "selected.star")
-        path = window.dialogs.save_as("Export the selected images", suggestion, "RELION STAR (*.star)")
-        if path is not None:
-            self.export_to(path.with_suffix(".star"))
-
-    def export_to(self, path: Path) -> None:
-        """Write the selected images to a STAR file and the stack beside it."""
-        from app import averages_files
-
-        loaded = self.averages.loaded
-        if loaded is None:
-            return
-        rows = self.averages.selected.nonzero()[0]
-        self._window.in_background(
-            partial(averages_files.export, loaded.averages, rows, path, self.averages.pixel_size_A),
-            lambda _done: self._window.say(f"Wrote {len(rows):,} images to {path.name} and its stack."),
-        )
+        ask_and_export(self._window, self.averages)
 
 
 def _kind_of(path: Path) -> str:

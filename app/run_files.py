@@ -12,15 +12,18 @@ from numpy.typing import NDArray
 
 from app.sds_files import SdsRun, load_sds
 from app.snapshots import LOADERS, AnySnapshot, read_npy
-from engine.errors import InputError, RunError
+from engine.errors import InputError, PriorError, RunError
 from engine.events import Event, ImagesSnapshot, MapSnapshot, Snapshot
 from engine.io.ensemble import read_ensemble
+from engine.io.prior_library import PriorEntry, describe
 from engine.jobs.run_dir import RunDir
 from engine.specs.job import JobSpec
 from engine.types import Ensemble
 
 # What a run may have left that is worth opening, also when it was cut off.
-_RESULTS = ("ensemble.npz", "prepared.mrcs", "consensus.mrc", "denoiser.safetensors")
+_RESULTS = (
+    "ensemble.npz", "prepared.mrcs", "consensus.mrc", "denoiser.safetensors", "prior.safetensors"
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,7 @@ class StoredRun:
     metrics : what the run measured; empty if nothing.
     running : whether a living process computes it.
     sds : results of score distillation, as far as they are there; None for other runs.
+    prior : the card of the prior that the run trained, or None.
     """
 
     folder: Path
@@ -44,6 +48,7 @@ class StoredRun:
     metrics: dict[str, Any] = field(default_factory=dict)
     running: bool = False
     sds: SdsRun | None = None
+    prior: PriorEntry | None = None
 
     @property
     def kind(self) -> str:
@@ -94,7 +99,17 @@ def load_run(path: Path) -> StoredRun:
         _load_metrics(run.results / "metrics.json") if sds is None else sds.metrics,
         run.running,
         sds,
+        _load_prior(run.results / "prior.safetensors") if spec.kind == "train_prior" else None,
     )
+
+
+def _load_prior(path: Path) -> PriorEntry | None:
+    if not path.exists():
+        return None
+    try:
+        return describe(path)
+    except PriorError:
+        return None  # cut off while it was copied, or no prior: then there is none to be had
 
 
 def load_last_snapshot(run: StoredRun) -> tuple[AnySnapshot, NDArray[np.float32]] | None:

@@ -23,12 +23,13 @@ from app.panels.messages import MessagesPanel
 from app.panels.plots import EnergyPlot
 from app.panels.results import NO_TRUTH, ResultsPanel
 from app.panels.viewer import ViewerPanel
+from app.prior_files import side_by_side
 from app.run_files import StoredRun, load_last_snapshot, neighbour_spread
 from app.snapshots import AnySnapshot
 from engine.events import TERMINAL, Energies, Failed, Notice, Progress, Snapshot
 
 LAST_PICTURE = "Last picture before the run ended"
-OTHERS_SHOW = ("sds", "train_denoiser")
+OTHERS_SHOW = ("sds", "train_denoiser", "train_prior")
 PLOT_INTERVAL_MS = 300
 PROGRESS_INTERVAL_S = 0.25
 SPREAD_INTERVAL_MS = 500
@@ -57,6 +58,7 @@ class RunView(QObject):
         self._background, self._monitor = background, monitor
         self._viewer, self._energies, self._results, self._messages = viewer, energies, results, messages
         self._device = ""
+        self._kind = "dps"
         self._stage, self._progressed_at = "", 0.0
         self._spread_ticket: Ticket | None = None
         self._spread_wanted = False
@@ -69,6 +71,7 @@ class RunView(QObject):
         self._spread_timer.setInterval(SPREAD_INTERVAL_MS)
         self._spread_timer.timeout.connect(self._want_spread_again)
         monitor.began.connect(self._began)
+        monitor.kind_known.connect(self._set_kind)
         monitor.started.connect(self._started)
         monitor.progressed.connect(self._progressed)
         monitor.moved.connect(self._moved)
@@ -116,6 +119,9 @@ class RunView(QObject):
 
     @Slot(object, object)
     def _moved(self, event: Snapshot, points: NDArray[np.float32]) -> None:
+        if self._kind == "train_prior":
+            self._show_samples(event, points)
+            return
         self._show_points(points)
         noise = f", σ = {event.sigma:.2g}" if event.sigma > 0 else ""
         self._viewer.set_caption(f"Step {event.step} of {event.total}{noise}")
@@ -150,13 +156,16 @@ class RunView(QObject):
         if attach(run):
             return
         self._clear()
+        self._set_kind(run.kind)
         self._tell_history(run)
         if snapshot is not None:
             self._show_last(*snapshot)
         self.show_run(run)
 
     def _show_last(self, event: AnySnapshot, array: NDArray[np.float32]) -> None:
-        if isinstance(event, Snapshot):
+        if isinstance(event, Snapshot) and self._kind == "train_prior":
+            self._show_samples(event, array)
+        elif isinstance(event, Snapshot):
             self._show_points(array)
             self._viewer.set_caption(LAST_PICTURE)
         else:
@@ -212,6 +221,18 @@ class RunView(QObject):
             self._messages.add(
                 "info", f"Median spread {number(float(np.median(run.spread)))} Å over {count} samples."
             )
+
+    def _set_kind(self, kind: str) -> None:
+        self._kind = kind
+        self._viewer.set_spread_offered(kind != "train_prior")
+
+    def _show_samples(self, event: Snapshot, points: NDArray[np.float32]) -> None:
+        """Samples of a prior in training: shapes of their own, side by side."""
+        self._show_points(side_by_side(points))
+        self._viewer.set_caption(
+            f"Drawn from noise alone, step {event.step:,}",
+            "A prior knows no sizes: each shape is shown as if its half-size were 100 Å.",
+        )
 
     # ---- points and spread ----------------------------------------------------------------------
 

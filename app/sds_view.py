@@ -17,6 +17,7 @@ from app.newest import Newest
 from app.panels.landscape import LandscapePanel
 from app.panels.matches import MatchesPanel
 from app.panels.messages import MessagesPanel
+from app.panels.prior_training import PriorPlots
 from app.panels.sds_results import SdsResultsPanel
 from app.panels.starts import StartsPanel
 from app.panels.training import CLOSED_FORM, NETWORK, TrainingPlots
@@ -29,6 +30,7 @@ from app.snapshots import AnySnapshot
 from app.style import Theme
 from app.surfaces import Density
 from engine.events import ImagesSnapshot, MapSnapshot, Metric, Result
+from engine.io.prior_facts import level_errors
 
 RELOAD_MS = 2500
 PLOT_MS = 300
@@ -44,6 +46,7 @@ class SdsPanels:
         self.matches = MatchesPanel()
         self.starts = StartsPanel()
         self.training = TrainingPlots()
+        self.prior = PriorPlots()
 
     @property
     def tabs(self) -> list[tuple[QWidget, str, str]]:
@@ -54,18 +57,21 @@ class SdsPanels:
             (self.matches, "Images", "Each class average beside what the map looks like from there"),
             (self.starts, "Starts", "How far independent starts agree"),
             (self.training, "Training", "How well the denoiser does so far"),
+            (self.prior, "Training", "How well the prior does so far"),
         ]
 
     def shown_for(self, kind: str) -> Collection[QWidget]:
         """The panels for a kind of run."""
         if kind == "sds":
             return (self.results, self.landscape, self.matches, self.starts)
+        if kind == "train_prior":
+            return (self.prior,)
         return (self.training,) if kind in OWN_KINDS else ()
 
     def set_theme(self, theme: Theme) -> None:
         """Use a theme's colours."""
-        for panel in (self.results, self.landscape, self.matches, self.starts, self.training):
-            panel.set_theme(theme)
+        for panel, _title, _tip in self.tabs:
+            panel.set_theme(theme)  # type: ignore[attr-defined]
 
 
 class SdsView(QObject):
@@ -90,7 +96,7 @@ class SdsView(QObject):
         self._told: set[str] = set()
         self._reading = Newest(background)
         self._reload = _timer(self, RELOAD_MS, self._read_again)
-        self._plot = _timer(self, PLOT_MS, panels.training.redraw)
+        self._plot = _timer(self, PLOT_MS, self._redraw)
         monitor.began.connect(lambda _folder: self.maps.set_live(True))
         monitor.kind_known.connect(self.set_kind)
         monitor.map_moved.connect(self._map_moved)
@@ -127,9 +133,8 @@ class SdsView(QObject):
         self._reading.drop()
         self._reload.stop()
         self.maps.clear()
-        panels = self._panels
-        for panel in (panels.results, panels.landscape, panels.matches, panels.starts, panels.training):
-            panel.clear()
+        for panel, _title, _tip in self._panels.tabs:
+            panel.clear()  # type: ignore[attr-defined]
         self._viewer.images.clear()
 
     # ---- a running job --------------------------------------------------------------------------
@@ -151,8 +156,13 @@ class SdsView(QObject):
 
     @Slot(object)
     def _add_metric(self, event: Metric) -> None:
-        if self._panels.training.add(event.name, event.step, event.value) and not self._plot.isActive():
+        plots = self._panels.prior if self.kind == "train_prior" else self._panels.training
+        if plots.add(event.name, event.step, event.value) and not self._plot.isActive():
             self._plot.start()
+
+    @Slot()
+    def _redraw(self) -> None:
+        (self._panels.prior if self.kind == "train_prior" else self._panels.training).redraw()
 
     @Slot(object)
     def _wrote(self, _event: Result) -> None:
@@ -187,7 +197,9 @@ class SdsView(QObject):
     def show_run(self, run: StoredRun) -> None:
         """Show what a run has left behind."""
         self.set_kind(run.kind)
-        if run.kind in OWN_KINDS:
+        if run.kind == "train_prior":
+            self._show_prior(run)
+        elif run.kind in OWN_KINDS:
             self._show_training(run)
         if run.sds is not None:
             self._reading.drop()
@@ -224,6 +236,16 @@ class SdsView(QObject):
             if note not in self._told:
                 self._told.add(note)
                 self._messages.add("warning" if note in sds.problems else "info", note)
+
+    def _show_prior(self, run: StoredRun) -> None:
+        plots = self._panels.prior
+        for event in run.events:
+            if isinstance(event, Metric):
+                plots.add(event.name, event.step, event.value)
+        plots.set_card(level_errors(run.prior) if run.prior is not None else ())
+        plots.redraw()
+        if not run.completed:
+            self._messages.add("info", unfinished(run))
 
     def _show_training(self, run: StoredRun) -> None:
         training = self._panels.training

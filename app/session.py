@@ -14,12 +14,11 @@ from PySide6.QtCore import QObject, Signal
 from app.background import Background, Ticket, words
 from app.checking import Checked, check_file, check_projections
 from app.evidence import TRUTH, Evidence, from_spec, pairable
+from app.prior_shelf import PriorShelf
 from app.run_folders import new_run_folder
-from engine.specs.components import GaussianPrior, NetworkPrior, Proximal
+from engine.specs.components import GaussianPrior, NetworkPrior, Proximal, is_prior_name
 from engine.specs.job import DpsSpec, FrameSpec
 from engine.specs.presets import PRESETS
-
-PRIOR_WORDS = {"shipped": "the shipped prior", "file": "your own prior", "gaussian": "the Gaussian control"}
 
 
 class Session(QObject):
@@ -29,6 +28,7 @@ class Session(QObject):
     ----------
     background : where files are checked.
     runs_folder : where run folders are made unless the user says otherwise.
+    shelf : the priors that can be chosen by name.
     """
 
     added = Signal(int)
@@ -41,7 +41,14 @@ class Session(QObject):
     spec_dropped = Signal(object)
     said = Signal(str)
 
-    def __init__(self, background: Background, runs_folder: Path, parent: QObject | None = None) -> None:
+    def __init__(
+        self,
+        background: Background,
+        runs_folder: Path,
+        parent: QObject | None = None,
+        *,
+        shelf: PriorShelf | None = None,
+    ) -> None:
         super().__init__(parent)
         self.runs_folder = runs_folder
         self.evidence: dict[int, Evidence] = {}
@@ -50,6 +57,7 @@ class Session(QObject):
         self.sampler: dict[str, Any] = Proximal().model_dump()
         self.frame: dict[str, Any] = FrameSpec().model_dump()
         self.form_problem = ""
+        self.shelf = shelf
         self._background = background
         self._numbers = itertools.count(1)
         self._tickets: dict[int, Ticket] = {}
@@ -253,6 +261,10 @@ class Session(QObject):
             return "Add evidence first: projections with poses, a low-resolution map, or a known part."
         if self.prior.get("kind") == "network" and not self.prior.get("weights"):
             return "Choose the file with the prior's weights."
+        if self.shelf is not None and self.prior.get("kind") == "network":
+            problem = self.shelf.problem(str(self.prior["weights"]))
+            if problem:
+                return problem
         try:
             self.spec()
         except ValueError as exc:
@@ -285,10 +297,7 @@ class Session(QObject):
         except ValueError:
             return ""
         many = f"{spec.samples} cloud{'s' if spec.samples != 1 else ''} of {spec.points} points"
-        if isinstance(spec.prior, GaussianPrior):
-            prior = PRIOR_WORDS["gaussian"]
-        else:
-            prior = PRIOR_WORDS["shipped" if spec.prior.weights == "shipped" else "file"]
+        prior = prior_words(spec.prior)
         parts = [row.phrase for row in self.observations()]
         source = " and ".join([", ".join(parts[:-1]), parts[-1]] if len(parts) > 1 else parts)
         if spec.sampler.kind == "maximum_likelihood":
@@ -316,3 +325,12 @@ class Session(QObject):
             self._insert(Evidence(next(self._numbers), (Path(spec.truth),), role=TRUTH))
         self.loaded.emit()
         self.changed.emit()
+
+
+def prior_words(prior: NetworkPrior | GaussianPrior) -> str:
+    """A prior in words, as part of a sentence."""
+    if isinstance(prior, GaussianPrior):
+        return "the Gaussian control"
+    if prior.weights == "shipped":
+        return "the shipped prior"
+    return f"the prior “{prior.weights}”" if is_prior_name(prior.weights) else "your own prior"

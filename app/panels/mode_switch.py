@@ -1,31 +1,37 @@
-"""What the window is to do: points, volumes, or a training. One button each."""
+"""What the window is to do: points, volumes, or one of two trainings. One button each."""
 
 from __future__ import annotations
 
 from PySide6.QtCore import Signal
-from PySide6.QtWidgets import QAbstractButton, QButtonGroup, QHBoxLayout, QPushButton, QSizePolicy, QWidget
+from PySide6.QtWidgets import QAbstractButton, QButtonGroup, QGridLayout, QPushButton, QSizePolicy, QWidget
 
 MODES = {
     "dps": (
-        "Points\nfrom projections",
+        "Points from projections",
         "Points from projections (DPS)",
         "An ensemble of point clouds from a few projections with known poses, and other evidence (Alt+1)",
     ),
     "sds": (
-        "Volumes\nfrom averages",
+        "Volumes from averages",
         "Volumes from class averages (SDS)",
         "A map, or one per class average, from 2D class averages without poses (Alt+2)",
     ),
     "train_denoiser": (
-        "Train a\n2D denoiser",
+        "Train a 2D denoiser",
         "Train a 2D denoiser",
         "Learn what the class averages look like; volumes can then be made with it (Alt+3)",
     ),
+    "train_prior": (
+        "Train a new prior",
+        "Train a new prior of points",
+        "Learn shapes from structures of your own; points can then be made with it (Alt+4)",
+    ),
 }
+COLUMNS = 2
 
 
 class ModeSwitch(QWidget):
-    """Three buttons, one of which is pressed."""
+    """A button for each mode, one of which is pressed."""
 
     chosen = Signal(str)
 
@@ -33,7 +39,7 @@ class ModeSwitch(QWidget):
         super().__init__(parent)
         self._buttons: dict[str, QPushButton] = {}
         self._group = QButtonGroup(self)
-        layout = QHBoxLayout(self)
+        layout = QGridLayout(self)
         layout.setContentsMargins(10, 8, 4, 0)
         layout.setSpacing(4)
         for number, (mode, (text, name, tip)) in enumerate(MODES.items(), 1):
@@ -46,7 +52,7 @@ class ModeSwitch(QWidget):
             button.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
             self._buttons[mode] = button
             self._group.addButton(button)
-            layout.addWidget(button, 1)
+            layout.addWidget(button, *divmod(number - 1, COLUMNS))
         self._group.buttonClicked.connect(self._clicked)
         self.show_mode("dps")
 

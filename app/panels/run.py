@@ -9,6 +9,7 @@ from PySide6.QtWidgets import QCheckBox, QFormLayout, QVBoxLayout, QWidget
 
 from app.forms import ModelForm
 from app.number_fields import ChoiceBox
+from app.panels.prior_choice import FILE, GAUSSIAN, PriorChoice
 from app.panels.run_frame import FileRow, RunFrame, form_label, rule
 from engine.specs.components import (
     Algorithm1,
@@ -18,6 +19,7 @@ from engine.specs.components import (
     NetworkPrior,
     Proximal,
     Unconditional,
+    is_prior_name,
 )
 from engine.specs.job import DpsSpec, FrameSpec
 
@@ -27,11 +29,7 @@ SAMPLERS: dict[str, tuple[str, type[Model]]] = {
     "maximum_likelihood": ("Maximum likelihood, no prior", MaximumLikelihood),
     "unconditional": ("Prior alone, no evidence", Unconditional),
 }
-PRIORS = {
-    "shipped": "Shipped prior",
-    "file": "My own weights…",
-    "gaussian": "Gaussian control (no shapes)",
-}
+OTHER_PRIORS = ((FILE, "My own weights…"), (GAUSSIAN, "Gaussian control (no shapes)"))
 SETTINGS = ("title", "samples", "seed", "device", "points", "batch")
 
 
@@ -44,6 +42,7 @@ class RunPanel(RunFrame):
     sampler_entered = Signal(dict)
     frame_entered = Signal(dict)
     weights_wanted = Signal()
+    card_wanted = Signal(str)
 
     def __init__(self, presets: dict[str, str], parent: QWidget | None = None) -> None:
         super().__init__("Run", parent)
@@ -58,12 +57,13 @@ class RunPanel(RunFrame):
         self.settings_form.set_values(settings)
         self.frame_form.set_values(frame)
         if prior.get("kind") == "gaussian":
-            self._select(self._prior, "gaussian")
+            self.prior.select(GAUSSIAN)
             self._prior_form.set_values(prior)
         else:
             weights = str(prior.get("weights", "shipped"))
-            self._weights_row.show_path("" if weights == "shipped" else weights)
-            self._select(self._prior, "shipped" if weights == "shipped" else "file")
+            named = is_prior_name(weights)
+            self._weights_row.show_path("" if named else weights)
+            self.prior.select(weights if named else FILE)
         self._show_prior()
         self._select(self._sampler, str(sampler["kind"]))
         self._show_sampler()
@@ -74,6 +74,11 @@ class RunPanel(RunFrame):
         self._weights_row.show_path(path)
         self._show_prior()
         self._enter_prior()
+
+    def retint(self) -> None:
+        """Draw the icons in the present colours."""
+        super().retint()
+        self.prior.retint()
 
     # ---- making ---------------------------------------------------------------------------------
 
@@ -90,11 +95,10 @@ class RunPanel(RunFrame):
             self._preset.setItemData(self._preset.count() - 1, description, Qt.ItemDataRole.ToolTipRole)
         self._preset.setToolTip("Fills in sampler, steps and samples for a purpose.")
         self._preset.activated.connect(self._preset_activated)
-        self._prior = ChoiceBox()
-        for key, words in PRIORS.items():
-            self._prior.addItem(words, key)
-        self._prior.setToolTip("What is known about shapes before the data are seen.")
-        self._prior.activated.connect(self._prior_activated)
+        self.prior = PriorChoice("Prior", last=OTHER_PRIORS)
+        self.prior.box.setToolTip("What is known about shapes before the data are seen.")
+        self.prior.chosen.connect(self._prior_chosen)
+        self.prior.card_wanted.connect(self._want_card)
         self._weights_row = FileRow("Weights of the prior")
         self._weights_row.wanted.connect(self.weights_wanted)
         self._prior_form = ModelForm(GaussianPrior, own_toggle=False)
@@ -114,7 +118,7 @@ class RunPanel(RunFrame):
         self.frame_form = ModelForm(FrameSpec, own_toggle=False)
         self.frame_form.changed.connect(self._enter_frame)
         rows.addRow(form_label("Preset"), self._preset)
-        rows.addRow(form_label("Prior"), self._prior)
+        rows.addRow(form_label("Prior"), self.prior)
         rows.addRow(self._weights_row)
         rows.addRow(self._prior_form)
         rows.addRow(form_label("Sampler"), self._sampler)
@@ -149,9 +153,9 @@ class RunPanel(RunFrame):
         self._show_prior()
 
     def _show_prior(self) -> None:
-        key = self._prior.currentData()
-        self._weights_row.setVisible(key == "file")
-        self._prior_form.setVisible(key == "gaussian" and self.advanced.isChecked())
+        key = self.prior.key
+        self._weights_row.setVisible(key == FILE)
+        self._prior_form.setVisible(key == GAUSSIAN and self.advanced.isChecked())
 
     def _show_sampler(self) -> None:
         for key, form in self._sampler_forms.items():
@@ -162,9 +166,9 @@ class RunPanel(RunFrame):
             self.preset_chosen.emit(self._preset.itemData(index))
             self._preset.setCurrentIndex(index)
 
-    def _prior_activated(self, _index: int) -> None:
+    def _prior_chosen(self, key: str) -> None:
         self._show_prior()
-        if self._prior.currentData() == "file" and not self._weights_row.path:
+        if key == FILE and not self._weights_row.path:
             self.weights_wanted.emit()
         self._enter_prior()
 
@@ -173,14 +177,20 @@ class RunPanel(RunFrame):
         self._enter_sampler()
 
     def _enter_prior(self) -> None:
-        key = self._prior.currentData()
-        if key == "gaussian":
+        key = self.prior.key
+        if key == GAUSSIAN:
             if not self._prior_form.check():
                 self.prior_entered.emit(GaussianPrior.model_validate(self._prior_form.values()).model_dump())
         else:
-            self.prior_entered.emit(
-                NetworkPrior(weights="shipped" if key == "shipped" else self._weights_row.path).model_dump()
-            )
+            weights = self._weights_row.path if key == FILE else key
+            self.prior_entered.emit(NetworkPrior(weights=weights).model_dump())
+
+    def _want_card(self, key: str) -> None:
+        weights = self._weights_row.path if key == FILE else key
+        if weights:
+            self.card_wanted.emit(weights)
+        else:
+            self.weights_wanted.emit()
 
     def _enter_sampler(self) -> None:
         key = self._sampler.currentData()

@@ -75,7 +75,7 @@ class RunFrame(QWidget):
             layout.addWidget(part)
         layout.addLayout(buttons)
         self.set_progress(None, "")
-        self.set_running(False)
+        RunFrame.set_running(self, False)
         RunFrame.retint(self)
 
     def set_page(self, page: QWidget) -> None:

@@ -141,6 +141,12 @@ class ViewerPanel(QWidget):
         self._sample.blockSignals(False)
         self.points.set_sample(self._sample.currentData())
 
+    def set_spread_offered(self, on: bool) -> None:
+        """Whether the samples are answers to one question, so that their spread means something."""
+        self._colour.setVisible(on)
+        if not on:
+            self._colour.setCurrentIndex(0)
+
     def set_welcome(self, title: str = WELCOME, text: str = STEPS) -> None:
         """What the page says that is shown before there are clouds."""
         self._welcome.setText(title)
@@ -175,16 +181,18 @@ class ViewerPanel(QWidget):
         if page is not None:
             page.toggle_colouring()
             return
-        self._colour.setCurrentIndex(1 - self._colour.currentIndex())
+        if not self._colour.isHidden():
+            self._colour.setCurrentIndex(1 - self._colour.currentIndex())
 
     @property
     def by_spread(self) -> bool:
         """Whether spread is shown."""
         return bool(self._colour.currentData())
 
-    def set_caption(self, text: str) -> None:
+    def set_caption(self, text: str, tip: str = "") -> None:
         """A short line beside the controls."""
         self._caption.setText(text)
+        self._caption.setToolTip(tip)
 
     def screenshot(self) -> QImage:
         """What the middle shows, with its scale bar."""

@@ -15,6 +15,7 @@ from app.main_window import MainWindow
 from app.settings import Settings
 from engine.errors import VerglasError
 from engine.events import Completed, Energies, Event, Progress, Snapshot, Started
+from engine.io.prior_library import FOLDER_VARIABLE
 from tests.leaks import check_leaks
 
 
@@ -29,6 +30,14 @@ def _collect_here(qapp: QApplication) -> Iterator[None]:
     gc.disable()
     yield
     gc.enable()
+
+
+@pytest.fixture(autouse=True)
+def library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A library of priors of the test's own, which is not made yet."""
+    folder = tmp_path / "library of priors"
+    monkeypatch.setenv(FOLDER_VARIABLE, str(folder))
+    return folder
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import gemmi
@@ -13,7 +14,7 @@ import pytest
 from app.main_window import MainWindow
 from app.panels.export import ExportWish
 from engine.jobs.run_dir import RunDir
-from tests.app import phantom
+from tests.app import phantom, prior_run
 from tests.app.conftest import spin
 
 SECONDS = 120.0
@@ -172,3 +173,44 @@ def test_a_run_that_fails_says_why(window: MainWindow, tmp_path: Path) -> None:
     assert "none.safetensors" in ended[0][1]
     assert window.tabs.currentWidget() is window.messages
     assert any("none.safetensors" in text for text in window.messages.texts())
+
+
+@pytest.mark.timeout(400)
+def test_a_prior_is_trained_kept_and_draws_points(window: MainWindow, library: Path, tmp_path: Path) -> None:
+    window.modes.set_mode("train_prior")
+    window.modes.add_files([prior_run.write_clouds(tmp_path / "rings.npz", 12, 64)])
+    prior = window.modes.prior
+    spin(lambda: prior.session.sources["training"].state == "ready", SECONDS)
+    prior.session.set_settings({
+        "architecture": "kernel", "width": 8, "layers": 1, "max_steps": 3, "batch": 2, "min_points": 64,
+        "device": "cpu",
+    })  # fmt: skip
+    prior.session.loaded.emit()
+    assert prior.session.missing() == ""
+    ended: list[str] = []
+    window.monitor.ended.connect(lambda outcome, message: ended.append(outcome or message))
+    prior.run_panel.run_button.click()
+    spin(lambda: bool(ended), SECONDS)
+    assert ended == ["completed"], window.messages.texts()
+    spin(lambda: window.run_view.stored is not None, SECONDS)
+    assert window.run_view.stored.prior.trained["steps"] == 3
+    plots = window.sds_panels.prior
+    assert len(plots.levels.values) == 6
+    assert plots.loss.values[-1][0] == 3
+    window.dialogs.prior_name = lambda suggestion, problem: suggestion
+    prior.run_panel.keep_button.click()
+    spin(lambda: window.shelf.entry("rings") is not None, SECONDS)
+    prior.run_panel.next_button.click()
+    window.session.set_sampler({"kind": "unconditional", "steps": 2})
+    window.session.set_frame({"centre_A": (0.0, 0.0, 0.0), "scale_A": 80.0})
+    window.session.set_settings({"samples": 2, "points": 64, "device": "cpu"})
+    assert window.session.missing() == ""
+    window.run_panel.run_button.click()
+    spin(lambda: not window.monitor.running, SECONDS)
+    assert ended == ["completed", "completed"], window.messages.texts()
+    spin(lambda: window.run_view.stored is not None, SECONDS)
+    run = RunDir.open(window.run_view.stored.folder)
+    assert run.spec().prior.weights == "rings"
+    manifest = json.loads((run.path / "manifest.json").read_text())
+    assert manifest["prior"]["path"] == str(library / "rings.safetensors")
+    assert manifest["prior"]["sha256"] == window.shelf.entry("rings").sha256

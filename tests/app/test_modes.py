@@ -118,9 +118,13 @@ def test_run_descriptions_open_the_mode_that_they_are_for(window: MainWindow, tm
         window.save_spec()
         spin(lambda: not window.background.busy)
         assert load_spec(target) == spec
-    dump_toml(TrainPriorSpec(clouds=str(stack)), tmp_path / "c.toml")
+    spec = TrainPriorSpec(clouds=str(stack), hours=2.0, architecture="kernel", width=32)
+    dump_toml(spec, tmp_path / "c.toml")
     drop(window, tmp_path / "c.toml")
-    assert "train a prior" in window.messages.texts()[-1]
+    spin(lambda: not window.background.busy)
+    assert window.modes.mode == "train_prior"
+    assert window.modes.session.spec() == spec
+    assert "can't be used" in window.modes.session.missing()
 
 
 def test_the_keyboard_alone_chooses_undoes_and_changes_the_mode(window: MainWindow, tmp_path: Path) -> None:
@@ -251,10 +255,16 @@ def test_the_selection_is_exported(window: MainWindow, tmp_path: Path) -> None:
 
 def test_every_control_of_the_modes_has_a_name(window: MainWindow, tmp_path: Path) -> None:
     modes = window.modes
-    for panel in (modes.switch, modes.averages_panel, modes.sds_panel, modes.training_panel):
+    prior = (modes.prior.panel, modes.prior.run_panel)
+    for panel in (modes.switch, modes.averages_panel, modes.sds_panel, modes.training_panel, *prior):
         for kind in (QAbstractButton, QComboBox, QLineEdit):
             for control in panel.findChildren(kind):
-                if control.objectName().startswith("qt_") or control is getattr(panel, "next_button", None):
+                if control.objectName().startswith("qt_") or control in _offers(panel):
                     continue
                 text = control.text() if isinstance(control, QAbstractButton) else ""
                 assert control.accessibleName() or text, (panel, control)
+
+
+def _offers(panel: object) -> tuple[object, ...]:
+    """Buttons that have no text until there is something to offer."""
+    return tuple(getattr(panel, name, None) for name in ("next_button", "keep_button"))
