@@ -179,7 +179,7 @@ def _kept_fragments(coords: NDArray[np.float64], settings: CloudSettings) -> NDA
     if settings.fragments == "keep":
         return np.ones(len(coords), bool)
     labels = fragments(coords, settings.contact_A)
-    largest = labels == 0
+    largest: NDArray[np.bool_] = labels == 0
     loose = 1 - float(largest.mean())
     if settings.fragments == "reject" and loose > settings.fragment_share:
         raise _UnsuitableError(
