@@ -94,6 +94,9 @@ def evaluate(
     ] = None,
     samples: Annotated[int, typer.Option(min=4, max=10000, help="For a prior: samples to draw.")] = 200,
     steps: Annotated[int, typer.Option(min=2, max=1000, help="For a prior: noise levels per sample.")] = 100,
+    method: Annotated[
+        str, typer.Option(help="For a prior: `stochastic` (the paper's) or `ode` (30 steps do).")
+    ] = "stochastic",
     emd_points: Annotated[
         int,
         typer.Option(min=16, max=4096, help="For a prior: points for the Earth Mover's distance."),
@@ -134,6 +137,7 @@ def evaluate(
             out=out,
             samples=samples,
             steps=steps,
+            method=method,
             emd_points=emd_points,
             workers=workers,
             device=device,

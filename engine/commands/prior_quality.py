@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, cast
 
 from engine.commands.display import RunDisplay, duration
 from engine.errors import Cancelled, InputError, RunError, SpecError
@@ -23,6 +23,7 @@ def evaluate(
     out: Path | None,
     samples: int,
     steps: int,
+    method: str,
     emd_points: int,
     workers: int,
     device: str,
@@ -48,6 +49,8 @@ def evaluate(
         raise SpecError("`--out` is missing.", "Name a folder for samples, figures and the report.")
     if (prior is None) == (samples_file is None):
         raise SpecError("Give either `--prior` or `--samples-file`.", "The first draws, the second reads.")
+    if method not in ("stochastic", "ode"):
+        raise SpecError(f"`--method` is {method}.", "Choose `stochastic` or `ode`.")
     if out.exists() and not out.is_dir():
         raise RunError("This is a file, not a folder.", "Name another folder with `--out`.", out)
     for path in (against, train, samples_file):
@@ -65,6 +68,7 @@ def evaluate(
         train=train,
         samples=samples,
         steps=steps,
+        method=cast(Literal["stochastic", "ode"], method),
         emd_points=emd_points,
         seed=seed,
         workers=workers,

@@ -14,6 +14,7 @@ from engine.priors.edm import EdmDenoiser, HandOver
 from engine.protocols import Denoiser, Observation, Points
 from engine.sampling.guidance import GradientGuidance, ProximalGuidance, match_all
 from engine.sampling.maximum_likelihood import maximum_likelihood
+from engine.sampling.ode import heun
 from engine.sampling.posterior import algorithm1, churn
 from engine.sampling.proximal import renoising
 from engine.sampling.schedules import SampleNoise, noise_levels
@@ -149,6 +150,8 @@ def _diffuse(
     if isinstance(sampler, Proximal):
         return renoising(denoiser, levels, noise, points=points, zeta=sampler.zeta, on_step=seen)
     beta = churn("unconditional") if isinstance(sampler, Unconditional) else churn(sampler.beta)
+    if isinstance(sampler, Unconditional) and sampler.method == "ode":
+        return heun(denoiser, noise.normal(points, 3), levels, seen)
     # Without gradients: guidance switches them on for itself, where it needs them.
     with torch.no_grad():
         return algorithm1(denoiser, levels, noise, points=points, beta=beta, on_step=seen)

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -60,6 +60,7 @@ class PriorQuestion:
     train : clouds that were trained on, for the row beside the samples and for memorisation.
     samples : how many to draw, or at most to take from ``samples_file``.
     steps : noise levels of the unconditional sampler.
+    method : ``stochastic``, the paper's, or ``ode``; see :class:`engine.specs.components.Unconditional`.
     emd_points : to how many points clouds are thinned for the Earth Mover's distance.
     workers : processes of one thread each; 1 computes in this process.
     """
@@ -70,6 +71,7 @@ class PriorQuestion:
     train: Path | None = None
     samples: int = 200
     steps: int = 100
+    method: Literal["stochastic", "ode"] = "stochastic"
     emd_points: int = 128
     seed: int = 0
     workers: int = 1
@@ -179,7 +181,8 @@ class _Work:
                 "Give references with the prior's number of points.",
                 q.prior,
             )
-        sampler = Unconditional(steps=q.steps)
+        spacing = 7.0 if q.method == "ode" else 3.0
+        sampler = Unconditional(method=q.method, steps=q.steps, rho=spacing)
         device = choose_device(q.device)
         for warning in device.warnings:
             self.emit(Notice("warning", warning))

@@ -5,7 +5,7 @@ For pictures of what a denoiser knows, at any shape of object; posteriors are dr
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from jaxtyping import Float
@@ -16,7 +16,10 @@ from engine.protocols import Denoiser
 
 @torch.no_grad()
 def heun(
-    denoiser: Denoiser, noise: Float[Tensor, " n *shape"], levels: Sequence[float]
+    denoiser: Denoiser,
+    noise: Float[Tensor, " n *shape"],
+    levels: Sequence[float],
+    on_step: Callable[[int, float, Tensor], None] = lambda step, sigma, clean: None,
 ) -> Float[Tensor, " n *shape"]:
     """Follow ``dx/dsigma = (x - D(x, sigma)) / sigma`` from pure noise to none.
 
@@ -28,16 +31,19 @@ def heun(
     denoiser : of clean objects of unit size.
     noise : standard normal.
     levels : falling noise levels, the last one 0, as of :func:`engine.sampling.schedules.noise_levels`.
+    on_step : called at every step with its number, noise level and clean estimate.
     """
 
-    def slope(x: Tensor, sigma: float) -> Tensor:
-        return (x - denoiser(x, torch.full((len(x),), sigma, device=x.device))) / sigma
+    def clean(x: Tensor, sigma: float) -> Tensor:
+        return denoiser(x, torch.full((len(x),), sigma, device=x.device))
 
     x = levels[0] * noise
-    for sigma, lower in zip(levels, levels[1:], strict=False):
-        here = slope(x, sigma)
+    for step, (sigma, lower) in enumerate(zip(levels, levels[1:], strict=False)):
+        estimate = clean(x, sigma)
+        on_step(step, sigma, estimate)
+        here = (x - estimate) / sigma
         ahead = x + (lower - sigma) * here
         if lower > 0:
-            ahead = x + (lower - sigma) * 0.5 * (here + slope(ahead, lower))
+            ahead = x + (lower - sigma) * 0.5 * (here + (ahead - clean(ahead, lower)) / lower)
         x = ahead
     return x

@@ -244,6 +244,11 @@ class Unconditional(Model):
     """Samples of the prior alone: what Verglas believes before it sees any data."""
 
     kind: Literal["unconditional"] = "unconditional"
+    method: Literal["stochastic", "ode"] = field(
+        "stochastic",
+        help="`stochastic` is the paper's, 100 steps; `ode` follows the probability flow without fresh noise "
+        "(EDM's Heun), for which 30 steps with spacing 7 do.",
+    )
     steps: int = field(100, help="Noise levels from high to low.", ge=2, le=1000)
     sigma_max: float = field(80.0, help="Highest noise level.", gt=0, le=80, advanced=True)
     sigma_min: float = field(0.002, help="Lowest noise level.", gt=0, le=1, advanced=True)
