@@ -323,7 +323,8 @@ def _notes(made: tuple[int, tuple[tuple[str, int], ...]], count: int) -> tuple[s
     empty = [name for name, size in splits if size == 0]
     notes = []
     if empty:
+        named = " and ".join(empty)
         notes.append(
-            f"Nothing is left for {' and '.join(empty)}: alike clouds stay together, and there are too few clusters."
+            f"Nothing is left for {named}: alike clouds stay together, and there are too few clusters."
         )
     return tuple(notes)
