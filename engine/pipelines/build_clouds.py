@@ -324,7 +324,5 @@ def _notes(made: tuple[int, tuple[tuple[str, int], ...]], count: int) -> tuple[s
     notes = []
     if empty:
         named = " and ".join(empty)
-        notes.append(
-            f"Nothing is left for {named}: alike clouds stay together, and there are too few clusters."
-        )
+        notes.append(f"Nothing is left for {named}: clouds form too few clusters.")
     return tuple(notes)
