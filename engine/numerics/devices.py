@@ -144,7 +144,7 @@ def _kernel_problem(device: str) -> str:
 def multiplies_bfloat16(device: torch.device) -> bool:
     """Whether products in bfloat16 are done in hardware there, and so several times faster."""
     if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     if device.type == "cpu":
         found = torch.cpu.get_capabilities()
         return any(found.get(name, False) for name in ("avx512_bf16", "amx_bf16"))

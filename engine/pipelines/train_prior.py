@@ -15,6 +15,7 @@ from engine.events import Metric, Progress, Snapshot
 from engine.io.atomic import write_npy, write_text
 from engine.io.clouds import read_clouds
 from engine.numerics.devices import choose_device, multiplies_bfloat16
+from engine.pipelines.build_clouds import build as build_clouds
 from engine.pipelines.context import RunContext
 from engine.pipelines.learning_curve import LearningCurve, Row
 from engine.pipelines.training_loop import TrainingLoop
@@ -24,6 +25,7 @@ from engine.priors.training import Trainer, denoising_errors
 from engine.priors.training_state import hold_out
 from engine.sampling.ode import heun
 from engine.sampling.schedules import noise_levels
+from engine.specs.clouds import CloudSettings
 from engine.specs.job import TrainPriorSpec
 
 VALIDATION_SIGMAS = (0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
@@ -35,28 +37,32 @@ SAMPLE_SHARE = 0.03  # of the time, at most
 SHOWN_SCALE = 100.0  # a cloud without a size of its own is shown as one of 100 Å
 
 
-def _sets(spec: TrainPriorSpec, source: Path) -> tuple[Tensor, Tensor]:
+def _sets(spec: TrainPriorSpec, source: Path, kept_back: Path | None) -> tuple[Tensor, Tensor]:
     """Training and validation clouds, CPU, as stored."""
     training = torch.from_numpy(read_clouds(source).points)
-    if spec.validation is not None:
-        return training, torch.from_numpy(read_clouds(spec.validation).points)
+    validation = spec.validation or kept_back
+    if validation is not None:
+        return training, torch.from_numpy(read_clouds(validation).points)
     if len(training) < 10:
         raise SpecError("Fewer than 10 clouds can't be split.", "Give more clouds, or a validation file.")
     kept, held = hold_out(len(training), min(200, max(1, len(training) // 10)), spec.seed)
     return training[kept], training[held]
 
 
-def _clouds_file(spec: TrainPriorSpec, context: RunContext, team: Team | None) -> Path:
-    """The file of training clouds; built from a folder of structures, once, in the run directory."""
+def _files(spec: TrainPriorSpec, context: RunContext, team: Team | None) -> tuple[Path, Path | None]:
+    """Training and validation clouds; of a folder of structures built once, in the run directory."""
     source = Path(spec.clouds)
     if not source.is_dir():
-        return source
+        return source, None
     built = context.folder / "clouds" / "clouds.npz"
     if (team is None or team.leads) and not built.is_file():
         _build(source, built, context)
     if team is not None:
         team.wait()
-    return built
+    training, validation = (built.with_name(f"clouds.{split}.npz") for split in ("train", "val"))
+    if spec.validation is None and training.is_file() and validation.is_file():
+        return training, validation
+    return built, None
 
 
 def _build(folder: Path, out: Path, context: RunContext) -> None:
@@ -64,11 +70,14 @@ def _build(folder: Path, out: Path, context: RunContext) -> None:
         context.emit(Progress(stage="building clouds", done=done, total=total))
 
     out.parent.mkdir(parents=True, exist_ok=True)
-    from engine.pipelines.build_clouds import build
-    from engine.specs.clouds import CloudSettings
-
-    found = build(folder, out, CloudSettings(), report=report, cancel=context.check)
-    context.notice(f"{found.built} clouds of {folder}; {found.rejected} files could not be used.")
+    # near-duplicates stay together, so that validation means something
+    found = build_clouds(folder, out, CloudSettings(split="0.9,0.1"), report=report, cancel=context.check)
+    context.notice(f"{found.clouds} clouds of {folder}, {found.clusters} different shapes.")
+    if found.rejected:
+        context.notice(
+            f"{len(found.rejected)} files gave no cloud: the reasons are in clouds/clouds.rejected.csv.",
+            warning=True,
+        )
 
 
 def _options(spec: TrainPriorSpec) -> dict[str, int]:
@@ -121,8 +130,8 @@ class _Training:
                 f"A batch of {spec.batch} can't be shared by {team.size} processes.",
                 f"Set `batch` to {team.size} or more, or start fewer processes.",
             )
-        self.source = _clouds_file(spec, context, team)
-        self.clouds, self.validation = _sets(spec, self.source)
+        self.source, kept_back = _files(spec, context, team)
+        self.clouds, self.validation = _sets(spec, self.source, kept_back)
         sigma_data = round(float(self.clouds.float().std()), 4)
         self._losses: list[float] = []
         self._curve: LearningCurve | None = None

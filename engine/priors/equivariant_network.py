@@ -84,7 +84,7 @@ class EquivariantBlock(nn.Module):
         heard = torch.cat(
             [
                 (kernel @ part.flatten(2).to(kernel.dtype)).view(n, p, 5, self.message)
-                for kernel, part in zip(kernels, columns.split(self.message, dim=3), strict=True)
+                for kernel, part in zip(kernels, torch.split(columns, self.message, dim=3), strict=True)
             ],
             dim=3,
         )
@@ -141,6 +141,8 @@ class EquivariantNetwork(nn.Module):
     pools : attention-weighted means over all points.
     sigma_data : standard deviation per coordinate of the clean clouds, for the input's scale.
     """
+
+    pairs: Tensor
 
     def __init__(
         self,
