@@ -6,7 +6,7 @@ import csv
 import io
 import math
 import statistics
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from matplotlib.figure import Figure
@@ -48,7 +48,10 @@ class LearningCurve:
         self.rows = [row for row in _read(file) if row.step <= step]
 
     def add(self, row: Row) -> None:
-        """Take another row, in place of one of the same step; writes the file."""
+        """Take another row, in place of one of the same step, whose loss it keeps; writes the file."""
+        same = [r.loss for r in self.rows if r.step == row.step]
+        if same and math.isnan(row.loss):
+            row = replace(row, loss=same[0])
         self.rows = [r for r in self.rows if r.step < row.step] + [row]
         sigmas = sorted(row.errors)
         text = io.StringIO()

@@ -24,6 +24,7 @@ from torch.nn import functional as F
 from engine.priors.kernel_network import BANDWIDTHS, covariance_wiener, neighbour_kernels, noise_features
 
 MESSAGE_KERNELS = (1, 3, 5)  # of the BANDWIDTHS: 1.4, 0.7 and 0.35 sigma, where these are not clamped
+LONGEST = 4.0  # of the answer's vectors: the target has unit variance, and clouds unlike all others exist
 TRIPLES = 8  # triple products in each block, at most
 
 Scalars = Float[Tensor, "n p channels"]
@@ -186,8 +187,9 @@ class EquivariantNetwork(nn.Module):
         for block in self.blocks:
             h, v = block(h, v, place, kernels)
         gates = self.head(self.norm(h))
-        out: Tensor = (torch.cat([base, v.to(base.dtype)], dim=3) * gates.unsqueeze(2).to(base.dtype)).sum(3)
-        return out
+        out = (torch.cat([base, v.to(base.dtype)], dim=3) * gates.unsqueeze(2).to(base.dtype)).sum(3)
+        bounded: Tensor = out * (LONGEST / out.norm(dim=2, keepdim=True).clamp_min(LONGEST))
+        return bounded
 
     def _geometry(
         self, x: Tensor, sigma: Tensor, dtype: torch.dtype

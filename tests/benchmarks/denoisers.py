@@ -35,7 +35,7 @@ KNOWN: dict[str, type[nn.Module]] = ARCHITECTURES | CANDIDATES
 # sizes whose steps take about as long, and within the range that was tried in short runs
 SIZES: dict[str, dict[str, dict[str, Any]]] = {
     "cpu": {
-        "equivariant": {},
+        "equivariant": {"width": 96, "vectors": 24, "message": 16, "pools": 8},
         "kernel": {"width": 96},
         "point_e": {"width": 128, "layers": 6, "heads": 4},
         "latent": {},

@@ -124,20 +124,21 @@ def test_folder_of_structures_becomes_clouds_first(tmp_path: Path, monkeypatch: 
     structures = tmp_path / "structures"
     structures.mkdir()
     g = np.random.default_rng(1)
-    for k in range(24):  # ever longer rods, of different widths
-        atoms = g.normal(size=(400, 3)) * [4.0 + k, 6.0, 4.0 + (k % 5)]
+    for k in range(12):  # ever longer boxes, of different widths
+        atoms = g.uniform(-1, 1, size=(2000, 3)) * [8.0 + k, 8.0, 8.0 + (k % 5)]
+        names = ("N ", "CA", "C ", "O ", "CB")
         lines = [
-            f"ATOM  {i + 1:5d}  CA  ALA A{i + 1:4d}    {x:8.3f}{y:8.3f}{z:8.3f}  1.00  0.00           C"
+            f"ATOM  {i + 1:5d}  {names[i % 5]}  ALA A{i // 5 + 1:4d}    {x:8.3f}{y:8.3f}{z:8.3f}  1.00  0.00"
             for i, (x, y, z) in enumerate(atoms)
         ]
-        (structures / f"rod{k}.pdb").write_text("\n".join([*lines, "END", ""]))
+        (structures / f"box{k}.pdb").write_text("\n".join([*lines, "END", ""]))
     (structures / "broken.pdb").write_text("nothing of use")
     events = run(tmp_path, monkeypatch, clouds=str(structures), min_points=1024, max_steps=1)
     facts = json.loads((tmp_path / "run" / "results" / "metrics.json").read_text())
-    assert facts["training_clouds"] + facts["validation_clouds"] == 24
+    assert facts["training_clouds"] + facts["validation_clouds"] == 12
     assert facts["validation_clouds"] >= 1
     notices = [e.message for e in events if isinstance(e, Notice)]
-    assert any("24 clouds" in m for m in notices)
+    assert any("12 clouds" in m for m in notices)
     assert any("1 files gave no cloud" in m for m in notices)
     assert "broken.pdb" in (tmp_path / "run" / "clouds" / "clouds.rejected.csv").read_text()
 
