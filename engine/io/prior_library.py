@@ -25,7 +25,7 @@ from engine.io.weights_header import IMAGE_DENOISER_FORMAT, read_header
 from engine.specs.components import is_prior_name
 
 PRIOR_FORMAT: Final = "verglas-prior-1"
-SHIPPED: Final = "complexes-kernel.safetensors"  # the one that specs call `shipped`
+SHIPPED: Final = "complexes-equivariant.safetensors"  # the one that specs call `shipped`
 FOLDER_VARIABLE: Final = "VERGLAS_PRIORS"
 SUFFIX: Final = ".safetensors"
 MAX_BYTES: Final = 8 << 30  # more than any prior; what is larger is not read to be hashed

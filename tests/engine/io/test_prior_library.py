@@ -175,7 +175,7 @@ def test_the_command_lists_keeps_shows_and_removes(
     (library / "bad.safetensors").write_bytes(b"nothing")
     assert cli.main(["priors"]) == 0
     listed = capsys.readouterr().out
-    assert "complexes-kernel (shipped)" in listed
+    assert "complexes-equivariant (shipped)" in listed
     assert "rings" in listed
     assert "bad.safetensors: " in listed
     assert cli.main(["priors", "--json"]) == 0
