@@ -96,7 +96,9 @@ class TrainPriorSpec(Model):
     hours: float = field(1.0, help="Stop after this much training time.", unit="h", gt=0, le=10000)
     max_steps: int = field(100_000_000, help="Or after this many steps.", ge=1)
     batch: int = field(8, help="Clouds per step.", ge=1, le=4096)
-    learning_rate: float = field(3e-4, help="Peak learning rate of AdamW.", gt=0, le=1)
+    learning_rate: float = field(
+        8e-4, help="Peak learning rate of AdamW; wide transformers want less, e.g. 1e-4.", gt=0, le=1
+    )
     augment: Literal["SO3", "O3"] = field(
         "SO3", help="How clouds are turned: `SO3` rotates (molecules have a hand), `O3` also mirrors."
     )
