@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from importlib import resources
+from typing import Any
 
 from PySide6.QtCore import Qt, QUrl
+from PySide6.QtGui import QImage, QTextDocument
 from PySide6.QtWidgets import QTextBrowser, QWidget
+
+FIGURE_WIDTH = 700
 
 
 def guide_text() -> str:
@@ -30,5 +34,15 @@ class Guide(QTextBrowser):
         # figures are named relative to the guide
         with resources.as_file(resources.files("resources") / "help") as folder:
             self.document().setBaseUrl(QUrl.fromLocalFile(f"{folder}/"))
-        self.setMarkdown(guide_text())
         self.resize(820, 760)
+        self.setMarkdown(guide_text())
+
+    def loadResource(self, kind: int, name: QUrl) -> Any:
+        """What the page names; figures fitted to the page."""
+        found = super().loadResource(kind, name)
+        if kind != QTextDocument.ResourceType.ImageResource.value or not name.isLocalFile():
+            return found
+        image = QImage(name.toLocalFile())
+        if image.width() > FIGURE_WIDTH:
+            image = image.scaledToWidth(FIGURE_WIDTH, Qt.TransformationMode.SmoothTransformation)
+        return image

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import re
+
+from PySide6.QtCore import QUrl
+from PySide6.QtGui import QTextDocument
 from PySide6.QtWidgets import QWidget
 
-from app.guide import Guide, guide_text
+from app.guide import FIGURE_WIDTH, Guide, guide_text
 from engine.io.export import FORMATS
 from engine.specs.presets import PRESETS
 
@@ -25,3 +29,15 @@ def test_guide_names_presets_and_formats_that_exist() -> None:
     for quoted in ("no shapes", "no prior"):
         assert f'--preset "{quoted}"' in text
         assert quoted in PRESETS
+
+
+def test_figures_are_there_and_fit_the_page(qapp) -> None:
+    parent = QWidget()
+    guide = Guide(parent)
+    named = re.findall(r"!\[[^]]*\]\(([^)]+)\)", guide_text())
+    assert named
+    for name in named:
+        url = guide.document().baseUrl().resolved(QUrl(name))
+        image = guide.loadResource(QTextDocument.ResourceType.ImageResource.value, url)
+        assert 300 < image.width() <= FIGURE_WIDTH
+    parent.deleteLater()
