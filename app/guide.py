@@ -37,12 +37,13 @@ class Guide(QTextBrowser):
         self.resize(820, 760)
         self.setMarkdown(guide_text())
 
-    def loadResource(self, kind: int, name: QUrl) -> Any:
+    def loadResource(self, kind: int, name: QUrl | str, /) -> Any:
         """What the page names; figures fitted to the page."""
         found = super().loadResource(kind, name)
-        if kind != QTextDocument.ResourceType.ImageResource.value or not name.isLocalFile():
+        url = QUrl(name)
+        if kind != QTextDocument.ResourceType.ImageResource.value or not url.isLocalFile():
             return found
-        image = QImage(name.toLocalFile())
+        image = QImage(url.toLocalFile())
         if image.width() > FIGURE_WIDTH:
             image = image.scaledToWidth(FIGURE_WIDTH, Qt.TransformationMode.SmoothTransformation)
         return image
