@@ -13,7 +13,6 @@ import signal
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
@@ -21,6 +20,7 @@ from pathlib import Path
 from typing import Literal
 
 from engine.errors import RunError, VerglasError
+from engine.pipelines.worker_pool import one_thread
 from engine.specs.clouds import CloudSettings
 
 _TICK_S = 0.2  # how often a stop is looked for
@@ -112,7 +112,7 @@ def _start(settings: CloudSettings) -> _Worker:
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
     process = context.Process(target=_serve, args=(theirs, settings), daemon=True)
-    with _one_thread():
+    with one_thread():
         process.start()
     theirs.close()
     return _Worker(process, ours, time.monotonic() + _STARTS_WITHIN_S)
@@ -171,22 +171,6 @@ def _end(crew: Sequence[_Worker]) -> None:
     for worker in crew:
         worker.process.join()
         worker.process.close()
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Processes started meanwhile take one thread each for linear algebra, which they read at import."""
-    names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
-    before = {name: os.environ.get(name) for name in names}
-    os.environ.update(dict.fromkeys(names, "1"))
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
 
 
 def _serve(pipe: Connection, settings: CloudSettings) -> None:

@@ -18,7 +18,7 @@ from engine.io.atomic import write_npy, write_text
 from engine.io.averages import PreparedAverages, prepare, soft_disc
 from engine.io.class_averages import read_class_averages
 from engine.pipelines.context import RunContext
-from engine.pipelines.training_loop import TrainingLoop
+from engine.pipelines.training_loop import SamplePace, TrainingLoop
 from engine.priors.empirical import EmpiricalDenoiser
 from engine.priors.image_checkpoint import ImageDenoiserCard, load_image_denoiser, save_image_denoiser
 from engine.priors.image_training import ImageTrainer, denoising_errors, quarter_turns
@@ -51,7 +51,7 @@ class _Training:
         prepared: PreparedAverages,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.spec, self.context, self.prepared, self._clock = spec, context, prepared, clock
+        self.spec, self.context, self.prepared = spec, context, prepared
         images = torch.from_numpy(prepared.stack.images)
         kept, held = _split(len(images), spec)
         self.box, self.pixel_size_A = images.shape[1], prepared.stack.pixel_size_A
@@ -72,7 +72,7 @@ class _Training:
         validation = quarter_turns(images[held], VALIDATION_AT_LEAST)
         self.validation = model.support * validation.to(context.device)
         self.baseline = self._closed_form(images[kept])
-        self._sampled, self._sample_cost = clock(), 0.0
+        self._pace = SamplePace(seconds=SAMPLE_SECONDS, share=SAMPLE_SHARE, rarer=0.02, clock=clock)
 
     def _model(self) -> tuple[str, ImageDenoiser]:
         """The network to start from, and the name of its architecture."""
@@ -115,14 +115,7 @@ class _Training:
 
     def pause(self) -> None:
         """A picture of what the network would draw by itself, when it is time for one."""
-        # ever rarer in long trainings, since each is a file
-        wait = max(SAMPLE_SECONDS, self._sample_cost / SAMPLE_SHARE, 0.02 * self.trainer.seconds)
-        if self._clock() - self._sampled < wait:
-            return
-        begun = self._clock()
-        self.show_samples()
-        self._sampled = self._clock()
-        self._sample_cost = self._sampled - begun
+        self._pace.keep(self.trainer.seconds, self.show_samples)
 
     def show_samples(self) -> None:
         """The same noise every time, so that one can watch images take shape."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import time
 from pathlib import Path
 
 import torch
@@ -18,7 +17,7 @@ from engine.numerics.devices import choose_device, multiplies_bfloat16
 from engine.pipelines.build_clouds import build as build_clouds
 from engine.pipelines.context import RunContext
 from engine.pipelines.learning_curve import LearningCurve, Row
-from engine.pipelines.training_loop import TrainingLoop
+from engine.pipelines.training_loop import SamplePace, TrainingLoop
 from engine.priors.checkpoint import PriorCard, build, load_prior, save_prior, sha256
 from engine.priors.team import Team
 from engine.priors.training import Trainer, denoising_errors
@@ -131,11 +130,12 @@ class _Training:
                 f"Set `batch` to {team.size} or more, or start fewer processes.",
             )
         self.source, kept_back = _files(spec, context, team)
+        self._source_sha256 = sha256(self.source)
         self.clouds, self.validation = _sets(spec, self.source, kept_back)
         sigma_data = round(float(self.clouds.float().std()), 4)
         self._losses: list[float] = []
         self._curve: LearningCurve | None = None
-        self._sampled, self._sample_cost = time.monotonic(), 0.0
+        self._pace = SamplePace(seconds=SAMPLE_SECONDS, share=SAMPLE_SHARE, rarer=0.01)
         self.trainer, self.card = _trainer(spec, context, sigma_data, self.clouds.shape[1], team)
 
     def step(self, progress: float) -> float:
@@ -145,14 +145,7 @@ class _Training:
 
     def pause(self) -> None:
         """Samples of the prior, when it is time for some."""
-        # ever rarer in long trainings, since each is a file
-        wait = max(SAMPLE_SECONDS, self._sample_cost / SAMPLE_SHARE, 0.01 * self.trainer.seconds)
-        if time.monotonic() - self._sampled < wait:
-            return
-        begun = time.monotonic()
-        self.show_samples()
-        self._sampled = time.monotonic()
-        self._sample_cost = self._sampled - begun
+        self._pace.keep(self.trainer.seconds, self.show_samples)
 
     @torch.no_grad()
     def show_samples(self) -> None:
@@ -179,7 +172,7 @@ class _Training:
         trained = {
             "kind": "train_prior",
             "clouds": Path(self.spec.clouds).name,
-            "clouds_sha256": sha256(self.source),
+            "clouds_sha256": self._source_sha256,
             "training_clouds": len(self.clouds),
             "steps": self.trainer.steps,
             "clouds_seen": self.trainer.seen,

@@ -38,6 +38,32 @@ class Training(Protocol):
         ...
 
 
+class SamplePace:
+    """When a training shows what it would draw: ever more rarely in long ones, since each is a file.
+
+    Parameters
+    ----------
+    seconds : at least so long between two.
+    share : of the time that drawing takes, at most.
+    rarer : at least this share of the training time so far between two.
+    """
+
+    def __init__(
+        self, *, seconds: float, share: float, rarer: float, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self.seconds, self.share, self.rarer, self._clock = seconds, share, rarer, clock
+        self._drawn, self._cost = clock(), 0.0
+
+    def keep(self, trained_s: float, draw: Callable[[], None]) -> None:
+        """Draw, if it is time."""
+        if self._clock() - self._drawn < max(self.seconds, self._cost / self.share, self.rarer * trained_s):
+            return
+        begun = self._clock()
+        draw()
+        self._drawn = self._clock()
+        self._cost = self._drawn - begun
+
+
 class TrainingLoop:
     """Runs a training and counts its time.
 

@@ -110,7 +110,7 @@ class Workers:
 
     def _start(self, count: int) -> None:
         context = multiprocessing.get_context("spawn")
-        with _one_thread():
+        with one_thread():
             while len(self._processes) < count:
                 ours, theirs = context.Pipe()
                 process = context.Process(target=_serve, args=(theirs,), daemon=True)
@@ -148,7 +148,7 @@ def _died(process: BaseProcess) -> RunError:
 
 
 @contextmanager
-def _one_thread() -> Iterator[None]:
+def one_thread() -> Iterator[None]:
     """Processes started meanwhile take one thread each for linear algebra, which they read at import."""
     names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
     before = {name: os.environ.get(name) for name in names}

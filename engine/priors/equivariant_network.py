@@ -21,7 +21,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from engine.priors.kernel_network import BANDWIDTHS, covariance_wiener, neighbour_kernels, noise_features
+from engine.priors.kernel_network import BANDWIDTHS, mean_shifts, noise_features, product_dtype
 
 MESSAGE_KERNELS = (1, 3, 5)  # of the BANDWIDTHS: 1.4, 0.7 and 0.35 sigma, where these are not clamped
 LONGEST = 4.0  # of the answer's vectors: the target has unit variance, and clouds unlike all others exist
@@ -173,9 +173,7 @@ class EquivariantNetwork(nn.Module):
 
     def forward(self, x: Float[Tensor, "n p 3"], sigma: Float[Tensor, " n"]) -> Float[Tensor, "n p 3"]:
         """Noisy points in frame units and their noise level to the unit-variance target."""
-        # what autocast would do to the kernels at every product is done once
-        reduced = torch.is_autocast_enabled(x.device.type)
-        dtype = torch.get_autocast_dtype(x.device.type) if reduced else x.dtype
+        dtype = product_dtype(x)
         with torch.autocast(x.device.type, enabled=False):
             base, density, kernels, place = self._geometry(x, sigma, dtype)
             noise = noise_features(sigma, x.shape[1])
@@ -195,15 +193,9 @@ class EquivariantNetwork(nn.Module):
         self, x: Tensor, sigma: Tensor, dtype: torch.dtype
     ) -> tuple[Tensor, Tensor, list[Tensor], Tensor]:
         """Base vectors (n, p, 3, base), log densities, kernels for messages, and scaled positions."""
-        s = sigma.view(-1, 1, 1)
-        c_in = (s.square() + self.sigma_data**2).rsqrt()
-        kernels, _ = neighbour_kernels(x, sigma)
-        sums = [k.sum(-1, keepdim=True) for k in kernels]
-        # Vectors are in units of the noise, where the target is; bounded where sigma is large.
-        c_shift = (s.square() + 0.05**2).rsqrt()
-        base = [x * c_in, covariance_wiener(x, sigma) * (s * c_in / self.sigma_data).clamp_max(1) / s]
-        base += [(k @ x / total - x) * c_shift for k, total in zip(kernels, sums, strict=True)]
-        density = torch.cat([torch.log(total / x.shape[1]) for total in sums], dim=-1)
+        base, density, kernels, sums = mean_shifts(x, sigma, self.sigma_data)
         messages = [(kernels[i] / sums[i]).to(dtype) for i in MESSAGE_KERNELS]
-        place = (x - x.mean(dim=1, keepdim=True)) * c_in
+        place = (x - x.mean(dim=1, keepdim=True)) * (sigma.square() + self.sigma_data**2).rsqrt().view(
+            -1, 1, 1
+        )
         return torch.stack(base, dim=-1), density, messages, place

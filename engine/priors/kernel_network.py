@@ -63,6 +63,35 @@ def covariance_wiener(x: Float[Tensor, "n p 3"], sigma: Float[Tensor, " n"]) -> 
     return correction
 
 
+def product_dtype(x: Tensor) -> torch.dtype:
+    """The type in which autocast would take products: kernels are turned into it once, not at each."""
+    reduced = torch.is_autocast_enabled(x.device.type)
+    return torch.get_autocast_dtype(x.device.type) if reduced else x.dtype
+
+
+def mean_shifts(
+    x: Float[Tensor, "n p 3"], sigma: Float[Tensor, " n"], sigma_data: float
+) -> tuple[list[Tensor], Tensor, list[Tensor], list[Tensor]]:
+    """What can be read off noisy points without learning.
+
+    Returns
+    -------
+    vectors : 2 + BANDWIDTHS of (n, p, 3): position, Wiener estimate and mean shifts, in units of the noise,
+        where the target is; bounded where sigma is large.
+    density : (n, p, BANDWIDTHS) log densities.
+    kernels, sums : of :func:`neighbour_kernels`, and their (n, p, 1) row sums.
+    """
+    s = sigma.view(-1, 1, 1)
+    c_in = (s.square() + sigma_data**2).rsqrt()
+    kernels, _ = neighbour_kernels(x, sigma)
+    sums = [k.sum(-1, keepdim=True) for k in kernels]
+    c_shift = (s.square() + 0.05**2).rsqrt()
+    vectors = [x * c_in, covariance_wiener(x, sigma) * (s * c_in / sigma_data).clamp_max(1) / s]
+    vectors += [(k @ x / total - x) * c_shift for k, total in zip(kernels, sums, strict=True)]
+    density = torch.cat([torch.log(total / x.shape[1]) for total in sums], dim=-1)
+    return vectors, density, kernels, sums
+
+
 class Block(nn.Module):
     """Messages from neighbours (kernels), from everywhere (latents), then an MLP; pre-norm."""
 
@@ -143,9 +172,7 @@ class KernelNetwork(nn.Module):
 
     def forward(self, x: Float[Tensor, "n p 3"], sigma: Float[Tensor, " n"]) -> Float[Tensor, "n p 3"]:
         """Noisy points in frame units and their noise level to the unit-variance target."""
-        # what autocast would do to the kernels at every product is done once
-        reduced = torch.is_autocast_enabled(x.device.type)
-        dtype = torch.get_autocast_dtype(x.device.type) if reduced else x.dtype
+        dtype = product_dtype(x)
         with torch.autocast(x.device.type, enabled=False):
             stack, density, near, far = self._geometry(x, sigma, dtype)
         features = torch.cat([stack.flatten(-2), stack.norm(dim=-1), density], dim=-1)
@@ -163,16 +190,8 @@ class KernelNetwork(nn.Module):
         self, x: Tensor, sigma: Tensor, dtype: torch.dtype
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Vectors (n, p, vectors, 3), log densities, and the two kernels that carry messages."""
-        s = sigma.view(-1, 1, 1)
-        c_in = (s.square() + self.sigma_data**2).rsqrt()
-        kernels, _ = neighbour_kernels(x, sigma)
-        sums = [k.sum(-1, keepdim=True) for k in kernels]
-        # Vectors are in units of the noise, where the target is; bounded where sigma is large.
-        c_shift = (s.square() + 0.05**2).rsqrt()
-        vectors = [x * c_in, covariance_wiener(x, sigma) * (s * c_in / self.sigma_data).clamp_max(1) / s]
-        vectors += [(k @ x / total - x) * c_shift for k, total in zip(kernels, sums, strict=True)]
+        vectors, density, kernels, sums = mean_shifts(x, sigma, self.sigma_data)
         stack = torch.stack(vectors, dim=-2)
-        density = torch.cat([torch.log(total / x.shape[1]) for total in sums], dim=-1)
         near = (kernels[-2] / sums[-2]).to(dtype)
         far = (kernels[1] / sums[1]).to(dtype)
         return stack, density, near, far
