@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from PySide6.QtGui import QAction, QActionGroup, QKeySequence
-from PySide6.QtWidgets import QMenu, QMessageBox
+from PySide6.QtGui import QActionGroup, QKeySequence
+from PySide6.QtWidgets import QMessageBox
 
 from app.guide import Guide
 
@@ -42,37 +42,34 @@ class Actions:
     def __init__(self, window: MainWindow) -> None:
         self._window = window
         self._guide: Guide | None = None
-        bar = window.menuBar()
-        file = bar.addMenu("&File")
-        self._add(file, "&Add files…", "Ctrl+O", window.add_files)
-        self._add(file, "&Open run…", "Ctrl+Shift+O", lambda: window.open_run())
-        self._recent = file.addMenu("&Recent runs")
-        file.addSeparator()
-        self._add(file, "&Load settings…", "Ctrl+L", lambda: window.load_spec())
-        self._add(file, "&Save settings…", "Ctrl+S", window.save_spec)
-        file.addSeparator()
-        self.export = self._add(file, "&Export…", "Ctrl+E", window.saving.export)
-        self._add(file, "Save &picture…", "Ctrl+Shift+S", window.saving.save_screenshot)
-        file.addSeparator()
-        self._add(file, "&Quit", QKeySequence(QKeySequence.StandardKey.Quit), window.close)
-        run = bar.addMenu("&Run")
-        self.run = self._add(run, "&Run", "Ctrl+R", window.start_run)
-        self.cancel = self._add(run, "&Cancel", "Esc", window.cancel_run)
-        view = bar.addMenu("&View")
+        add = window.commands.add
+        menu = window.commands.menu
+        add("&File", "&Add files…", window.add_files, "Ctrl+O")
+        add("&File", "&Open run…", lambda: window.open_run(), "Ctrl+Shift+O")
+        self._recent = menu("&File/&Recent runs")
+        menu("&File").addSeparator()
+        add("&File", "&Load settings…", lambda: window.load_spec(), "Ctrl+L")
+        add("&File", "&Save settings…", window.save_spec, "Ctrl+S")
+        menu("&File").addSeparator()
+        self.export = add("&File", "&Export…", window.saving.export, "Ctrl+E")
+        add("&File", "Save &picture…", window.saving.save_screenshot, "Ctrl+Shift+S")
+        menu("&File").addSeparator()
+        add("&File", "&Quit", window.close, QKeySequence(QKeySequence.StandardKey.Quit))
+        self.run = add("&Run", "&Run", window.start_run, "Ctrl+R")
+        self.cancel = add("&Run", "&Cancel", window.cancel_run, "Esc")
         viewer = window.viewer
-        self._add(view, "Show &everything", "Home", viewer.reset_view)
-        self._add(view, "Look along &z", "Z", viewer.look_along_z)
-        self._add(view, "&Next sample or map", "]", lambda: viewer.step_sample(1))
-        self._add(view, "&Previous sample or map", "[", lambda: viewer.step_sample(-1))
-        self._add(view, "&Colour by sample, spread or motion", "C", viewer.toggle_colouring)
-        self._add(view, "Surface or s&lices", "X", viewer.volume.toggle_slices)
-        self._add(view, "&Raise the surface's level", ".", lambda: viewer.volume.level.step(2))
-        self._add(view, "Lo&wer the surface's level", ",", lambda: viewer.volume.level.step(-2))
-        self._add_themes(view.addMenu("&Theme"))
-        help_menu = bar.addMenu("&Help")
-        self._add(help_menu, "&User guide", "F1", self._show_guide)
-        self._add(help_menu, "&Keyboard and mouse", "Shift+F1", self._show_shortcuts)
-        self._add(help_menu, "&About Verglas", "", self._show_about)
+        add("&View", "Show &everything", viewer.reset_view, "Home")
+        add("&View", "Look along &z", viewer.look_along_z, "Z")
+        add("&View", "&Next sample or map", lambda: viewer.step_sample(1), "]")
+        add("&View", "&Previous sample or map", lambda: viewer.step_sample(-1), "[")
+        add("&View", "&Colour by sample, spread or motion", viewer.toggle_colouring, "C")
+        add("&View", "Surface or s&lices", viewer.volume.toggle_slices, "X")
+        add("&View", "&Raise the surface's level", lambda: viewer.volume.level.step(2), ".")
+        add("&View", "Lo&wer the surface's level", lambda: viewer.volume.level.step(-2), ",")
+        self._add_themes()
+        add("&Help", "&User guide", self._show_guide, "F1")
+        add("&Help", "&Keyboard and mouse", self._show_shortcuts, "Shift+F1")
+        add("&Help", "&About Verglas", self._show_about)
         self.export.setEnabled(False)
         self.cancel.setEnabled(False)
 
@@ -84,19 +81,12 @@ class Actions:
             action.setToolTip(str(folder))
         self._recent.setEnabled(bool(folders))
 
-    def _add(self, menu: QMenu, text: str, key: str | QKeySequence, slot: Callable[[], object]) -> QAction:
-        action = QAction(text, self._window)
-        if key:
-            action.setShortcut(QKeySequence(key))
-        # Without arguments: `triggered` would hand over whether it is checked.
-        action.triggered.connect(lambda _checked=False: slot())
-        menu.addAction(action)
-        return action
-
-    def _add_themes(self, menu: QMenu) -> None:
+    def _add_themes(self) -> None:
         group = QActionGroup(self._window)
         for name in ("system", "light", "dark"):
-            action = self._add(menu, name.capitalize(), "", partial(self._window.choose_theme, name))
+            action = self._window.commands.add(
+                "&View/&Theme", name.capitalize(), partial(self._window.choose_theme, name)
+            )
             action.setCheckable(True)
             action.setChecked(self._window.settings.theme == name)
             group.addAction(action)

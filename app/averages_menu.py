@@ -14,24 +14,17 @@ if TYPE_CHECKING:
 def add_averages_menu(window: MainWindow) -> None:
     """Put the menu before the one called Run; it can be used in the modes that have class averages."""
     modes, gallery = window.modes, window.modes.gallery
-    bar = window.menuBar()
-    before = next((a for a in bar.actions() if a.text().replace("&", "") == "Run"), None)
-    menu = bar.addMenu("&Class averages")
-    if before is not None:
-        bar.insertMenu(before, menu)
+    title = "&Class averages"
+    menu = window.commands.menu(title, before="Run")
 
     def add(text: str, key: str, slot: Callable[[], object]) -> QAction:
-        action = QAction(text, window)
-        action.setShortcut(key)
-        action.triggered.connect(lambda _checked=False: slot())
-        menu.addAction(action)
-        return action
+        return window.commands.add(title, text, slot, key)
 
     undo = add("&Undo", "Ctrl+Z", modes.undo)
     redo = add("&Do again", "Ctrl+Shift+Z", modes.redo)
     menu.addSeparator()
     for action in gallery.select_actions:
-        menu.addAction(action)
+        window.commands.adopt(title, action)
     add("&Leave out what is marked", "Ctrl+M", modes.leave_out_marked)
     menu.addSeparator()
     add("As &read or as prepared", "P", gallery.toggle_prepared)

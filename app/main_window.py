@@ -16,7 +16,9 @@ from app.actions import Actions
 from app.averages_menu import add_averages_menu
 from app.background import Background, words
 from app.columns import Columns
+from app.commands import Commands
 from app.dialogs import Dialogs
+from app.features import Features
 from app.job_monitor import JobMonitor, MakeWorker, engine_worker
 from app.modes import Modes
 from app.panels.inputs import InputsPanel
@@ -71,12 +73,14 @@ class MainWindow(QMainWindow):
         )
         self.modes = Modes(self)
         self.saving = Saving(self)
+        self.commands = Commands(self)
         self.actions_ = Actions(self)
         add_averages_menu(self)
         self._closed = False
         self._lay_out()
         self._connect()
         self.setAcceptDrops(True)
+        self.features = Features(self)
         self.set_theme()
         self._show_session()
         self.actions_.show_recent(self.settings.recent_runs())
@@ -156,6 +160,7 @@ class MainWindow(QMainWindow):
             part.set_theme(theme)
         for panel in (self.inputs, self.run_panel):
             panel.retint()
+        self.features.set_theme(theme)
 
     @Slot()
     def _scheme_changed(self) -> None:
@@ -360,6 +365,7 @@ class MainWindow(QMainWindow):
             if answer == "cancel":
                 self.monitor.cancel()
         self._closed = True
+        self.features.close()
         self.settings.set_geometry("window", self.saveGeometry())
         self.settings.set_geometry("columns", self._columns.state())
         self.run_view.close()
