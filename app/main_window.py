@@ -8,7 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from PySide6.QtCore import QTimer, QUrl, Slot
-from PySide6.QtGui import QCloseEvent, QDesktopServices, QDragEnterEvent, QDropEvent, QGuiApplication
+from PySide6.QtGui import (
+    QCloseEvent,
+    QDesktopServices,
+    QDragEnterEvent,
+    QDropEvent,
+    QGuiApplication,
+    QUndoStack,
+)
 from PySide6.QtWidgets import QApplication, QLabel, QMainWindow
 
 from app import style
@@ -54,6 +61,7 @@ class MainWindow(QMainWindow):
         super().__init__()
         self.settings = settings or Settings()
         self.dialogs = Dialogs(self)
+        self.history = QUndoStack(self)
         self.background = Background(2, self)
         self.shelf = PriorShelf(self.background, self)
         self.session = Session(self.background, self.settings.runs_folder, self, shelf=self.shelf)
