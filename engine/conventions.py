@@ -39,7 +39,6 @@ from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial.transform import Rotation
 
 Array: TypeAlias = NDArray[np.float64]
 # numpy's own ArrayLike leaves plain ints out when it is checked at run time.
@@ -151,6 +150,8 @@ def rotation_to_relion(rotations: Numbers) -> Array:
 
 def cryosparc_to_rotation(pose: Numbers) -> Array:
     """``alignments3D/pose`` rotation vectors (..., 3), radians, to matrices (..., 3, 3)."""
+    from scipy.spatial.transform import Rotation  # heavy: the window starts without it
+
     vectors = np.asarray(pose, float)
     matrices: Array = Rotation.from_rotvec(-vectors.reshape(-1, 3)).as_matrix()
     return matrices.reshape(*vectors.shape[:-1], 3, 3)
@@ -158,6 +159,8 @@ def cryosparc_to_rotation(pose: Numbers) -> Array:
 
 def rotation_to_cryosparc(rotations: Numbers) -> Array:
     """Matrices (..., 3, 3) to ``alignments3D/pose`` rotation vectors (..., 3), radians."""
+    from scipy.spatial.transform import Rotation
+
     matrices = np.asarray(rotations, float)
     vectors: Array = Rotation.from_matrix(matrices.reshape(-1, 3, 3)).as_rotvec()
     return -vectors.reshape(*matrices.shape[:-2], 3)

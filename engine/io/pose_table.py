@@ -13,10 +13,8 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial.transform import Rotation
 
 from engine.errors import InputError
-from engine.io import star
 from engine.io.atomic import write_text
 from engine.io.streams import read_text
 from engine.types import FloatArray, Poses
@@ -103,6 +101,10 @@ def write_poses(
     VerglasError
         If a file can't be written.
     """
+    from scipy.spatial.transform import Rotation  # heavy, as is pandas: the window starts without them
+
+    from engine.io import star
+
     folder = Path(results)
     star_path, csv_path = folder / STAR_NAME, folder / CSV_NAME
     poses, count = table.poses, len(table.poses.rotations)
@@ -139,6 +141,8 @@ def read_poses(results: str | Path, *, pixel_size_A: float = 0.0) -> PoseTable:
     InputError
         If the file is missing, damaged, or lacks columns.
     """
+    from scipy.spatial.transform import Rotation
+
     path = Path(results)
     path = path / CSV_NAME if path.is_dir() else path
     rows = list(csv.reader(io.StringIO(read_text(path, limit=LARGEST_BYTES))))
