@@ -10,9 +10,8 @@ import typer
 from engine.commands.execution import carry_out
 from engine.errors import SpecError
 from engine.specs import codec
-from engine.specs.job import DpsSpec, JobSpec
-from engine.specs.presets import PRESETS, SDS_PRESETS, preset, sds_preset
-from engine.specs.sds import SdsSpec
+from engine.specs.job import DpsSpec
+from engine.specs.presets import BASIC, PRESETS, SDS_PRESETS, with_preset
 
 
 def run(
@@ -31,7 +30,7 @@ def run(
             "--preset",
             metavar="NAME",
             help=f"Settings by name. Structures: {', '.join(PRESETS)}. "
-            f"Volumes from class averages: {', '.join(SDS_PRESETS)}.",
+            f"Volumes from class averages: {', '.join(SDS_PRESETS)}. Trainings: {', '.join(BASIC)}.",
         ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the outcome as JSON, for scripts.")] = False,
@@ -45,7 +44,7 @@ def run(
     Examples:
       verglas simulate 1aon.pdb --out sim       makes inputs and a description from a structure
       verglas run sim/job.toml --out result     draws the ensemble
-      verglas run sim/job.toml --out quick --preset "first look"
+      verglas run sim/job.toml --out quick --preset "quick look"
       verglas run sim/job.toml --out gpu --device cuda --samples 20
 
     \b
@@ -55,7 +54,7 @@ def run(
     description = codec.load_spec(spec)
     changes: dict[str, Any] = {}
     if preset_name is not None:
-        description = _with_preset(description, preset_name, spec)
+        description = with_preset(description, preset_name)
     if samples is not None and not isinstance(description, DpsSpec):
         raise SpecError(
             "`--samples` is for structures from views; this run makes none.", "Leave it out.", spec
@@ -66,19 +65,3 @@ def run(
     if changes:
         description = codec.validate(description.model_dump(mode="json") | changes)
     return carry_out(description, out, as_json=as_json)
-
-
-def _with_preset(description: JobSpec, name: str, path: Path) -> JobSpec:
-    """The description with a preset's settings; what it says of the data and the particle stays."""
-    if isinstance(description, DpsSpec):
-        return description.model_copy(update=preset(name).settings(description.observations))
-    if not isinstance(description, SdsSpec):
-        raise SpecError("Presets are for reconstructions, not for training.", "Leave it out.", path)
-    chosen = sds_preset(name)
-    own = ("title", "symmetry", "only", "seed", "device", "truth")
-    kept = {field: getattr(description, field) for field in own}
-    denoiser = description.denoiser
-    weights = denoiser.weights if denoiser.kind == "trained" else ""
-    if chosen.trained == bool(weights):
-        kept["denoiser"] = denoiser
-    return chosen.spec(description.averages, weights=weights, **kept)

@@ -18,8 +18,14 @@ from engine.specs.components import (
     Proximal,
     Unconditional,
 )
-from engine.specs.job import DpsSpec
-from engine.specs.sds import ClassAveragesInput, ClosedFormDenoiser, Distillation, SdsSpec, TrainedDenoiser
+from engine.specs.job import DpsSpec, JobSpec
+from engine.specs.sds import (
+    ClassAveragesInput,
+    ClosedFormDenoiser,
+    Distillation,
+    SdsSpec,
+    TrainedDenoiser,
+)
 
 Evidence = Sequence[ObservationSpec]
 
@@ -69,18 +75,18 @@ def _paper(evidence: Evidence) -> dict[str, Any]:
 
 _ALL = (
     Preset(
-        "first look",
-        "Two samples in few steps: whether the inputs are right, in a minute or two on a CPU.",
+        "quick look",
+        "Two samples in few steps: whether the inputs are right, in under a minute on most computers.",
         lambda evidence: {"samples": 2, "sampler": Proximal(steps=20)},
     ),
     Preset(
         "standard",
-        "Five samples with the proximal sampler: a result with a measure of its spread.",
+        "Five samples with the proximal sampler: a result with a measure of its spread, in a minute or two.",
         lambda evidence: {"samples": 5, "sampler": Proximal()},
     ),
     Preset(
         "thorough",
-        "Twenty samples in small steps: a smoother spread; wants a GPU or patience.",
+        "Twenty samples in small steps: a smoother spread; about eight times as long as Standard.",
         lambda evidence: {"samples": 20, "sampler": Proximal(steps=80)},
     ),
     Preset(
@@ -105,6 +111,16 @@ _ALL = (
     ),
 )
 PRESETS: dict[str, Preset] = {preset.name: preset for preset in _ALL}
+BASIC = ("quick look", "standard", "thorough")
+"""What every kind of run has, from the shortest to the longest."""
+
+_EARLIER = {"first look": "quick look", "quick": "quick look"}
+
+
+def _known(name: str) -> str:
+    """A name as in the tables, from one as typed or as it was called before."""
+    plain = name.strip().lower().replace("-", " ").replace("_", " ")
+    return _EARLIER.get(plain, plain)
 
 
 def preset(name: str) -> Preset:
@@ -116,7 +132,7 @@ def preset(name: str) -> Preset:
         For an unknown name, with the known ones.
     """
     try:
-        return PRESETS[name.replace("-", " ").replace("_", " ")]
+        return PRESETS[_known(name)]
     except KeyError as exc:
         raise SpecError(f"There is no preset `{name}`.", f"Choose one of: {', '.join(PRESETS)}.") from exc
 
@@ -167,8 +183,8 @@ class SdsPreset:
 
 _ALL_SDS = (
     SdsPreset(
-        "first look",
-        "Five starts at a small box with the closed-form denoiser: whether the images fit together.",
+        "quick look",
+        "Five starts at a small box: whether the images fit together at all, in a minute or so.",
         {
             "restarts": 5,
             "refine_rounds": 6,
@@ -177,7 +193,16 @@ _ALL_SDS = (
         },
         box=40,
     ),
-    SdsPreset("standard", "Ten starts that are compared, a refined consensus, and its half-set FSC.", {}),
+    SdsPreset(
+        "standard",
+        "Ten starts that are compared, a refined consensus, and its half-set FSC, in a few minutes.",
+        {},
+    ),
+    SdsPreset(
+        "thorough",
+        "Thirty starts and twice the refinement: for images that fit together badly; three times as long.",
+        {"restarts": 30, "refine_rounds": 24, "distillation": Distillation(steps=60, views_last=64)},
+    ),
     SdsPreset(
         "moving",
         "One volume per class average, from the consensus: for particles that change their shape.",
@@ -211,6 +236,103 @@ def sds_preset(name: str) -> SdsPreset:
         For an unknown name, with the known ones.
     """
     try:
-        return SDS_PRESETS[name.replace("-", " ").replace("_", " ")]
+        return SDS_PRESETS[_known(name)]
     except KeyError as exc:
         raise SpecError(f"There is no preset `{name}`.", f"Choose one of: {', '.join(SDS_PRESETS)}.") from exc
+
+
+@dataclass(frozen=True)
+class TrainingPreset:
+    """A named starting point for a training.
+
+    Attributes
+    ----------
+    name : shown in menus, and given to ``--preset``.
+    description : one sentence: what for, and how long it takes.
+    settings : the fields of the spec that differ from its defaults.
+    """
+
+    name: str
+    description: str
+    settings: dict[str, Any]
+
+
+DENOISER_PRESETS: dict[str, TrainingPreset] = {
+    preset.name: preset
+    for preset in (
+        TrainingPreset(
+            "quick look",
+            "Three minutes: whether the training runs and the loss falls; too short to use.",
+            {"minutes": 3.0},
+        ),
+        TrainingPreset("standard", "Twenty minutes on a CPU: a denoiser to make volumes with.", {}),
+        TrainingPreset(
+            "thorough", "Two hours: for hundreds of class averages, or a larger network.", {"minutes": 120.0}
+        ),
+    )
+}
+PRIOR_PRESETS: dict[str, TrainingPreset] = {
+    preset.name: preset
+    for preset in (
+        TrainingPreset(
+            "quick look",
+            "Six minutes: whether the clouds are right and the loss falls; too short to use.",
+            {"hours": 0.1},
+        ),
+        TrainingPreset("standard", "One hour: a prior of a few hundred shapes, or one that goes on.", {}),
+        TrainingPreset("thorough", "A day: a prior of thousands of shapes.", {"hours": 24.0}),
+    )
+}
+_TRAININGS: dict[str, dict[str, TrainingPreset]] = {
+    "train_denoiser": DENOISER_PRESETS,
+    "train_prior": PRIOR_PRESETS,
+}
+OWN = frozenset({"title", "seed", "device", "symmetry", "only", "truth"})
+"""Fields that belong to the user or to the particle; presets leave them."""
+
+
+def training_preset(kind: str, name: str) -> TrainingPreset:
+    """A preset for the training ``train_denoiser`` or ``train_prior`` by name.
+
+    Raises
+    ------
+    SpecError
+        For an unknown name, with the known ones.
+    """
+    known = _TRAININGS[kind]
+    try:
+        return known[_known(name)]
+    except KeyError as exc:
+        raise SpecError(f"There is no preset `{name}`.", f"Choose one of: {', '.join(known)}.") from exc
+
+
+def with_preset(spec: JobSpec, name: str) -> JobSpec:
+    """A description with a preset's settings; what it says of the data and the particle stays.
+
+    Raises
+    ------
+    SpecError
+        For an unknown name, or a preset that wants a trained denoiser where none is named.
+    """
+    if isinstance(spec, DpsSpec):
+        return spec.model_copy(update=preset(name).settings(spec.observations))
+    if isinstance(spec, SdsSpec):
+        chosen = sds_preset(name)
+        kept = {field: getattr(spec, field) for field in SdsSpec.model_fields if field in OWN}
+        weights = spec.denoiser.weights if spec.denoiser.kind == "trained" else ""
+        if chosen.trained == bool(weights):
+            kept["denoiser"] = spec.denoiser
+        return chosen.spec(spec.averages, weights=weights, **kept)
+    wanted = training_preset(spec.kind, name).settings
+    fields = {
+        field: wanted.get(field, info.default)
+        for field, info in type(spec).model_fields.items()
+        if field not in OWN and not info.is_required() and field not in ("validation", "start_from")
+    }
+    return spec.model_copy(update=fields)
+
+
+def presets_of(kind: str) -> dict[str, str]:
+    """Names and descriptions of the presets for ``dps``, ``sds``, ``train_denoiser`` or ``train_prior``."""
+    tables: dict[str, dict[str, Any]] = {"dps": PRESETS, "sds": SDS_PRESETS, **_TRAININGS}
+    return {name: preset.description for name, preset in tables[kind].items()}

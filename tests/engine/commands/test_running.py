@@ -73,7 +73,7 @@ def test_the_papers_preset_takes_the_trained_denoiser_of_the_description(
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (["--preset", "thorough"], "no preset `thorough`.*moving"),
+        (["--preset", "exhaustive"], "no preset `exhaustive`.*moving"),
         (["--samples", "3"], "`--samples` is for structures"),
     ],
 )
@@ -91,10 +91,11 @@ def test_what_does_not_fit_is_said(
     assert not carried_out
 
 
-def test_trainings_have_no_presets(
-    job: Path, carried_out: list[JobSpec], capsys: pytest.CaptureFixture[str]
-) -> None:
-    dump_toml(TrainDenoiserSpec(averages=ClassAveragesInput(file=str(job.parent / "classes.mrcs"))), job)
-    assert run(job, "--preset", "standard") == cli.BAD_INPUT
-    assert "not for training" in capsys.readouterr().err
-    assert not carried_out
+def test_trainings_have_presets_too(job: Path, carried_out: list[JobSpec]) -> None:
+    averages = ClassAveragesInput(file=str(job.parent / "classes.mrcs"))
+    dump_toml(TrainDenoiserSpec(averages=averages, title="mine", minutes=7, batch=3, seed=5), job)
+    assert run(job, "--preset", "Quick-Look", "--device", "cpu") == 0
+    (spec,) = carried_out
+    assert isinstance(spec, TrainDenoiserSpec)
+    assert (spec.minutes, spec.batch, spec.title, spec.seed, spec.device) == (3, 16, "mine", 5, "cpu")
+    assert spec.averages == averages

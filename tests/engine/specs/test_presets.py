@@ -7,7 +7,17 @@ import pytest
 from engine.errors import SpecError
 from engine.specs.codec import dump_toml, load_spec
 from engine.specs.components import CoarseMap, ObservationSpec, ProjectionImages, ProjectionPoints
-from engine.specs.presets import PRESETS, SDS_PRESETS, preset, published_alpha, sds_preset
+from engine.specs.job import TrainPriorSpec
+from engine.specs.presets import (
+    BASIC,
+    PRESETS,
+    SDS_PRESETS,
+    preset,
+    presets_of,
+    published_alpha,
+    sds_preset,
+    with_preset,
+)
 from engine.specs.sds import ClassAveragesInput
 
 VIEW = ProjectionPoints(file="/a.csv", rotation=(1.0, 0.0, 0.0, 0.0))
@@ -24,7 +34,29 @@ def test_every_preset_makes_a_spec(name: str, evidence: tuple[ObservationSpec, .
 
 def test_changes_win():
     assert preset("first look").spec((VIEW,), samples=9).samples == 9
-    assert preset("first-look").spec((VIEW,)).samples == 2
+    assert preset("Quick-Look").spec((VIEW,)).samples == 2
+
+
+@pytest.mark.parametrize("kind", ["dps", "sds", "train_denoiser", "train_prior"])
+def test_every_kind_of_run_has_the_three(kind: str):
+    names = list(presets_of(kind))
+    assert tuple(names[:3]) == BASIC
+    assert all(words.endswith(".") for words in presets_of(kind).values())
+
+
+def test_the_earlier_name_is_still_known():
+    assert preset("first look") is preset("quick look")
+    assert sds_preset("first_look") is sds_preset("quick look")
+
+
+def test_a_preset_of_a_training_leaves_its_data():
+    spec = TrainPriorSpec(clouds="/c.npz", validation="/v.npz", start_from="/w", hours=3, batch=5, seed=9)
+    changed = with_preset(spec, "thorough")
+    assert isinstance(changed, TrainPriorSpec)
+    assert (changed.hours, changed.batch, changed.seed) == (24, 8, 9)
+    assert (changed.clouds, changed.validation, changed.start_from) == ("/c.npz", "/v.npz", "/w")
+    with pytest.raises(SpecError, match="no preset `paper`"):
+        with_preset(spec, "paper")
 
 
 def test_the_paper_preset_is_the_paper():
@@ -48,8 +80,8 @@ def test_published_guidance_scales(evidence: tuple[ObservationSpec, ...], alpha:
 
 
 def test_unknown_presets_are_named():
-    with pytest.raises(SpecError, match="no preset `quick`.*first look"):
-        preset("quick")
+    with pytest.raises(SpecError, match="no preset `swift`.*quick look"):
+        preset("swift")
 
 
 @pytest.mark.parametrize("name", SDS_PRESETS)
@@ -71,5 +103,5 @@ def test_the_sds_preset_of_the_paper_is_algorithm_1() -> None:
     assert (steps.steps, steps.views_first, steps.views_last) == (600, 8, 64)
     assert steps.sigma_first == steps.sigma_last
     assert (spec.volumes, spec.start, spec.denoiser.kind) == ("each", "nothing", "trained")
-    with pytest.raises(SpecError, match="first look"):
+    with pytest.raises(SpecError, match="quick look"):
         sds_preset("none")
