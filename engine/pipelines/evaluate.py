@@ -14,6 +14,7 @@ from engine.errors import InputError
 from engine.metrics.ensemble import matched, spread_of_matched
 from engine.metrics.fsc import ensemble_fsc
 from engine.metrics.point_clouds import chamfer, earth_movers
+from engine.metrics.reliability import reliability
 from engine.metrics.rmsd import rmsd_table
 from engine.pipelines.truth import Truth, TruthLike, load_truth
 from engine.types import Ensemble
@@ -41,7 +42,8 @@ def evaluate(ensemble: Ensemble, truth: TruthLike | None, *, seed: int = 0) -> d
           alignment, ``rmsd_points_unaligned_A``, ``rmsd_atoms_unaligned_A`` without;
         - ``energy``: mean over the observations.
 
-        Besides: ``energies`` (names, per sample), ``spread`` (Å), ``fsc`` (model-map), ``truth``.
+        Besides: ``energies`` (names, per sample), ``spread`` (Å), ``fsc`` (model-map), ``truth``, and
+        ``reliability`` (:mod:`engine.metrics.reliability`) where the members are draws from a posterior.
         Measures that do not apply (no truth; no atoms) are left out.
 
     Raises
@@ -82,7 +84,10 @@ def evaluate(ensemble: Ensemble, truth: TruthLike | None, *, seed: int = 0) -> d
         per_sample["energy"] = energies.mean(1).tolist()
     report["per_sample"] = per_sample
     report["summary"] = {name: _mean_sd(values) for name, values in per_sample.items()}
-    report["spread"] = _spread(points)
+    in_order = matched(points)
+    report["spread"] = _spread(in_order)
+    if truth is not None and ensemble.kind == "posterior" and len(points) > 1:
+        report["reliability"] = _reliability(in_order, reference)
     cleaned: dict[str, Any] = _finite(report)
     return cleaned
 
@@ -111,6 +116,8 @@ def format_table(report: dict[str, Any]) -> str:
     if report["samples"] > 1:
         rows.append(("Spread between samples, median point", f"{spread['median_A']:.2f}", "Å"))
         rows.append(("Spread between samples, 90 % of points below", f"{spread['p90_A']:.2f}", "Å"))
+    if "factor" in report.get("reliability", {}):
+        rows.append(("Error over stated spread", f"{report['reliability']['factor']:.2f}", "(1: honest)"))
     width, middle = max((len(r[0]) for r in rows), default=0), max((len(r[1]) for r in rows), default=0)
     lines += [f"{title:<{width}}  {value:>{middle}}  {unit}" for title, value, unit in rows]
     notes = [
@@ -172,7 +179,7 @@ def _fsc(points: NDArray[np.float64], truth: Truth) -> dict[str, Any]:
 
 
 def _spread(points: NDArray[np.float64]) -> dict[str, Any]:
-    per_point = spread_of_matched(matched(points))
+    per_point = spread_of_matched(points)
     return {
         "mean_A": float(per_point.mean()),
         "median_A": float(np.median(per_point)),
@@ -180,6 +187,14 @@ def _spread(points: NDArray[np.float64]) -> dict[str, Any]:
         "max_A": float(per_point.max()),
         "per_point_A": np.round(per_point, 4).tolist(),
     }
+
+
+def _reliability(points: NDArray[np.float64], truth: Truth) -> dict[str, Any]:
+    try:
+        found = asdict(reliability(points, truth.points_A))
+    except InputError as exc:
+        return {"problem": str(exc)}
+    return {k: v.tolist() if isinstance(v, np.ndarray) else v for k, v in found.items()}
 
 
 def _mean_sd(values: list[float]) -> dict[str, float | None]:
