@@ -15,22 +15,25 @@ BINS = 120
 SLAB_VOXELS = 250_000  # marching cubes keeps Python's lock: a slab of this size holds it for about 8 ms
 SMOOTH_VOXELS = 72**3  # a surface through the voxels of a smaller map shows its facets
 ROUGH_VOXELS = 64**3  # a rough surface looks at no more than about this many
+MOST_FACES = 700_000  # of a fine surface: more take a CPU longer than the window may be held up
 
 
 @dataclass(frozen=True)
 class Density:
-    """A map as it is shown: voxel ``n // 2`` lies at 0.
+    """A map as it is shown: voxel ``n // 2`` lies at ``offset_A``.
 
     Attributes
     ----------
     values : (z, y, x) float32.
     voxel_A : edge of a voxel, Å.
     name : what it is, for legends and captions.
+    offset_A : xyz; 0 for maps of a run, whose object is in the box's middle.
     """
 
     values: NDArray[np.float32]
     voxel_A: float
     name: str = ""
+    offset_A: tuple[float, float, float] = (0.0, 0.0, 0.0)
 
     @property
     def half_A(self) -> float:
@@ -175,7 +178,7 @@ def isosurface(
         return EMPTY
     index = ((np.concatenate(vertices) - 1) * (0.5 if smooth else 1.0) + first) * step
     centre = np.array([n // 2 for n in density.values.shape])
-    position = ((index - centre) * density.voxel_A)[:, ::-1]
+    position = ((index - centre) * density.voxel_A)[:, ::-1] + np.asarray(density.offset_A)
     return Surface(
         np.ascontiguousarray(position, np.float32),
         np.ascontiguousarray(np.concatenate(normals)[:, ::-1], np.float32),
@@ -189,7 +192,7 @@ def sample(density: Density, points_A: NDArray[np.floating]) -> NDArray[np.float
     from scipy.ndimage import map_coordinates
 
     centre = np.array([n // 2 for n in density.values.shape])[:, None]
-    index = points_A[:, ::-1].T / density.voxel_A + centre
+    index = (points_A - np.asarray(density.offset_A))[:, ::-1].T / density.voxel_A + centre
     values: NDArray[np.float32] = map_coordinates(density.values, index, order=1, output=np.float32)
     return values
 
@@ -224,7 +227,9 @@ def at_level(
     if rough_only:
         return Shown(density, profile, level, rough, rough)
     smooth = smooth and density.values.size <= SMOOTH_VOXELS
-    fine = isosurface(density, level, smooth=smooth, colour_by=colour_by)
+    # A surface has about as many triangles as voxels that it passes through.
+    fine_step = max(1, int(np.sqrt(len(rough.faces) * step**2 / MOST_FACES) + 0.99)) if step > 2 else 1
+    fine = isosurface(density, level, step=fine_step, smooth=smooth, colour_by=colour_by)
     return Shown(density, profile, level, fine, rough)
 
 

@@ -1,4 +1,4 @@
-"""Scale bar, colour bar and caption, drawn by Qt over the OpenGL canvas and into screenshots."""
+"""Scale bar, axes, colour bar and caption, drawn by Qt over the OpenGL canvas and into screenshots."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass, replace
 
 from PySide6.QtCore import QPointF, QRectF, Qt
-from PySide6.QtGui import QColor, QFont, QLinearGradient, QPainter, QPaintEvent
+from PySide6.QtGui import QColor, QFont, QImage, QLinearGradient, QPainter, QPaintEvent, QPen
 from PySide6.QtWidgets import QWidget
 
 from app.style import LIGHT, Theme
@@ -14,6 +14,9 @@ from app.viewers.colours import ramp, ticks
 
 MARGIN = 16.0
 BAR = 14.0
+AXIS = 30.0  # pixels of an axis that is seen from the side
+LEAST_SIZE = 180.0  # of a picture that has room for axes
+AXIS_COLOURS = ((2, "x"), (0, "y"), (1, "z"))  # of the theme's series: x green, y blue, z orange
 
 
 @dataclass(frozen=True)
@@ -25,6 +28,7 @@ class OverlayState:
     A_per_pixel : Å per logical pixel; 0 hides the scale bar.
     colour_range : ends of the colour bar, Å; None hides it.
     legend : (name, #rrggbb) of the samples shown.
+    axes : of x, y and z how far each unit vector points right, up and towards the viewer; None hides them.
     """
 
     A_per_pixel: float = 0.0
@@ -32,6 +36,8 @@ class OverlayState:
     colour_title: str = ""
     caption: str = ""
     legend: tuple[tuple[str, str], ...] = ()
+    legend_title: str = ""
+    axes: tuple[tuple[float, float, float], ...] | None = None
 
 
 def bar_length_A(A_per_pixel: float, pixels: float) -> float:
@@ -52,6 +58,14 @@ class Overlay(QWidget):
         self.setAttribute(Qt.WidgetAttribute.WA_NoSystemBackground)
         self.state = OverlayState()
         self.theme = LIGHT
+        self._picture: tuple[QImage, float, float, float] | None = None
+
+    def set_picture(
+        self, image: QImage | None, pixel_A: float = 0.0, right_A: float = 0.0, up_A: float = 0.0
+    ) -> None:
+        """Lay a picture below everything, its middle this far from the middle of the view."""
+        self._picture = None if image is None else (image, pixel_A, right_A, up_A)
+        self.update()
 
     def change(self, **values: object) -> None:
         """Show something else; repaints only if it differs."""
@@ -75,6 +89,10 @@ class Overlay(QWidget):
         """Draw into any device of this logical size."""
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         painter.setFont(QFont(self.font()))
+        if self._picture is not None and self.state.A_per_pixel > 0:
+            self._draw_picture(painter, width, height)
+        if self.state.axes is not None and min(width, height) >= LEAST_SIZE and self.state.A_per_pixel > 0:
+            self._draw_axes(painter, width, height)
         if self.state.A_per_pixel > 0:
             self._draw_scale_bar(painter, width, height)
         if self.state.colour_range is not None:
@@ -137,8 +155,14 @@ class Overlay(QWidget):
         shown = self.state.legend[:12]
         widest = max(metrics.horizontalAdvance(name) for name, _ in shown)
         left = width - MARGIN - widest - 16
+        first = MARGIN
+        if self.state.legend_title:
+            painter.setPen(QColor(self.theme.text))
+            title = QRectF(0, MARGIN - 4, width - MARGIN, metrics.height())
+            painter.drawText(title, Qt.AlignmentFlag.AlignRight, self.state.legend_title)
+            first += metrics.height() + 3
         for i, (name, colour) in enumerate(shown):
-            top = MARGIN + i * (metrics.height() + 3)
+            top = first + i * (metrics.height() + 3)
             painter.setBrush(QColor(colour))
             painter.setPen(Qt.PenStyle.NoPen)
             painter.drawEllipse(QRectF(left, top + metrics.height() / 2 - 5, 10, 10))
@@ -146,7 +170,32 @@ class Overlay(QWidget):
             painter.drawText(QPointF(left + 16, top + metrics.ascent()), name)
         if len(self.state.legend) > len(shown):
             painter.setPen(QColor(self.theme.muted))
-            top = MARGIN + len(shown) * (metrics.height() + 3)
+            top = first + len(shown) * (metrics.height() + 3)
             painter.drawText(
                 QPointF(left, top + metrics.ascent()), f"and {len(self.state.legend) - len(shown)} more"
             )
+
+    def _draw_axes(self, painter: QPainter, width: float, height: float) -> None:
+        assert self.state.axes is not None  # noqa: S101 - for the type checker
+        middle = QPointF(width - MARGIN - AXIS - 10, height - MARGIN - AXIS - 8)
+        metrics = painter.fontMetrics()
+        arrows = zip(self.state.axes, AXIS_COLOURS, strict=True)
+        # What points away is drawn first, so that it lies behind.
+        for (right, up, towards), (series, name) in sorted(arrows, key=lambda arrow: arrow[0][2]):
+            colour = QColor(self.theme.series[series])
+            colour.setAlphaF(1.0 if towards > -0.05 else 0.55)
+            painter.setPen(QPen(colour, 2.5, Qt.PenStyle.SolidLine, Qt.PenCapStyle.RoundCap))
+            painter.drawLine(middle, middle + QPointF(right, -up) * AXIS)
+            tip = middle + QPointF(right, -up) * (AXIS + 9)
+            painter.setPen(QColor(self.theme.text))
+            box = QRectF(tip.x() - 10, tip.y() - metrics.height() / 2, 20, metrics.height())
+            painter.drawText(box, Qt.AlignmentFlag.AlignCenter, name)
+
+    def _draw_picture(self, painter: QPainter, width: float, height: float) -> None:
+        assert self._picture is not None  # noqa: S101 - for the type checker
+        image, pixel_A, right_A, up_A = self._picture
+        per_pixel = self.state.A_per_pixel
+        size_x, size_y = image.width() * pixel_A / per_pixel, image.height() * pixel_A / per_pixel
+        x, y = width / 2 + right_A / per_pixel, height / 2 - up_A / per_pixel
+        painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform)
+        painter.drawImage(QRectF(x - size_x / 2, y - size_y / 2, size_x, size_y), image)

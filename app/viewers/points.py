@@ -1,4 +1,4 @@
-"""Point clouds of an ensemble: all samples or one, coloured by sample or by spread."""
+"""Point clouds of an ensemble: all samples or one, coloured by sample, by a number or by a name."""
 
 from __future__ import annotations
 
@@ -9,12 +9,16 @@ from PySide6.QtWidgets import QWidget
 from vispy.scene import visuals
 
 from app.style import Theme
-from app.viewers.colours import sample_colours, value_colours, value_range
+from app.viewers.colours import rgb, sample_colours, value_range
 from app.viewers.detail import LIVE_SIZE
+from app.viewers.look import TERMS, Look, faded
+from app.viewers.paint import Numbers, Paint, hexadecimal
+from app.viewers.picking import hit_point
 from app.viewers.scene import START, SceneWidget
 
 REFIT = 1.15  # change of size after which the camera follows
 STILL_MS = 400
+ROUGH_WHEN_MS = 25.0  # of the frame time on a CPU: from there on fewer, plainer points turn
 STILL_POINTS = 20_480  # drawn on a CPU once nothing moves any more
 
 
@@ -28,6 +32,10 @@ class PointsView(SceneWidget):
         self.sample: int | None = None
         self.by_spread = False
         self._spread_title = ""
+        self.paint: Paint | None = None
+        self._drawn_A: NDArray[np.float32] = np.zeros((0, 3), np.float32)
+        self._diameter_drawn_A = 1.0
+        self._refined = False
         self.size_factor = 1.0
         self.live = False
         self._order = np.zeros(0, np.intp)
@@ -47,7 +55,7 @@ class PointsView(SceneWidget):
         if points_A.shape[:2] != self.points_A.shape[:2]:
             # One fixed shuffle: thinning then shows the same points in every frame.
             self._order = np.random.default_rng(0).permutation(points_A.shape[1])
-            self.spread_A = None
+            self.spread_A = self.paint = None
             if self.sample is not None and self.sample >= len(points_A):
                 self.sample = None
         self.points_A = points_A
@@ -71,6 +79,17 @@ class PointsView(SceneWidget):
         self.by_spread = on
         self.refresh()
 
+    def set_paint(self, paint: Paint | None) -> None:
+        """Colour by something else (n, points) than sample or spread; None goes back to these."""
+        self.paint = paint if paint is not None and paint.shape == self.points_A.shape[:2] else None
+        self.refresh()
+
+    def set_look(self, look: Look) -> None:
+        """Draw with another background, light, clipping plane..."""
+        super().set_look(look)
+        self._markers.light_ambient = TERMS[look.light][0] + 0.09 if look.light != "flat" else 1.0
+        self.refresh()
+
     def set_size_factor(self, factor: float) -> None:
         """Draw the points larger or smaller than their share of the object's volume."""
         self.size_factor = factor
@@ -91,7 +110,7 @@ class PointsView(SceneWidget):
     def clear(self) -> None:
         """Show nothing."""
         self.points_A = np.zeros((0, 0, 3), np.float32)
-        self.spread_A, self.sample = None, None
+        self.spread_A, self.sample, self.paint = None, None, None
         self.touched, self._fitted = False, 0.0
         self.overlay.change(A_per_pixel=0.0, colour_range=None, legend=(), caption="")
         self.refresh()
@@ -120,41 +139,74 @@ class PointsView(SceneWidget):
             return
         chosen = np.arange(count) if self.sample is None else np.array([self.sample])
         rough = bool(self.detail.software) and most is None
+        self._refined = False
         diameter_A = self._diameter_A() * (LIVE_SIZE if rough else 1.0)
         most = most or self.detail.fitting(diameter_A / max(1e-6, self.A_per_pixel()))
         keep = self._order[: max(1, min(points, most // len(chosen)))]
         position = self.points_A[np.ix_(chosen, keep)]
-        spread = self.spread_A if self.by_spread else None
-        if spread is not None:
-            low, high = value_range(spread)
-            colours = value_colours(spread[np.ix_(chosen, keep)], low, high).reshape(-1, 4)
-            self.overlay.change(colour_range=(low, high), colour_title=self._spread_title, legend=())
+        theme = self.look_.colours(self.theme)
+        paint = self.paint or self._spread_paint()
+        if paint is not None:
+            colours = paint.colours(chosen, keep, theme)
+            self.overlay.change(**paint.overlay(theme))
         else:
-            table = sample_colours(count, self.theme)[chosen]
+            table = sample_colours(count, theme)[chosen]
             colours = np.repeat(table, len(keep), 0)
-            names = tuple(
-                (f"Sample {i + 1}", "#" + "".join(f"{round(float(c) * 255):02x}" for c in row[:3]))
-                for i, row in zip(chosen, table, strict=True)
-            )
-            self.overlay.change(colour_range=None, legend=names)
+            names = tuple((f"Sample {i + 1}", hexadecimal(row)) for i, row in zip(chosen, table, strict=True))
+            self.overlay.change(colour_range=None, legend=names, legend_title="")
         flat = position.reshape(-1, 3)
         good = np.isfinite(flat).all(1)
-        if not good.any():
-            self._markers.visible = False
-            return
+        plane = self.plane()
+        if plane is not None:
+            good &= ~(flat @ plane[:3] > plane[3])
         self._shown = int(good.sum())
+        if not self._shown:
+            self._markers.visible = False
+            self.canvas.update()
+            return
+        flat, colours = flat[good], colours[good]
+        if self.look_.depth_cue:
+            depth = 0.5 - 0.5 * ((flat - self.middle_A()) @ self.axes()[2]) / self.radius_A
+            colours = faded(colours, depth, rgb(theme.canvas))
+        self._drawn_A, self._diameter_drawn_A = flat, diameter_A
         # Shading a ball costs three times a disc on a CPU: balls come when the clouds stand still.
-        self._markers.spherical = not rough
-        self._markers.set_data(flat[good], size=diameter_A, face_color=colours[good], edge_width=0)
+        self._markers.spherical = not rough and self.look_.light != "flat"
+        self._markers.set_data(flat, size=diameter_A, face_color=colours, edge_width=0)
         self._markers.visible = True
         self._settle.start()
         self.canvas.update()
         if rough:
             self._still.start()
 
+    def pick(self, x: float, y: float) -> NDArray[np.float64] | None:
+        """The middle of the ball that is seen there, Å."""
+        if not self._shown:
+            return None
+        per_pixel = self.A_per_pixel()
+        radius = max(3.0, 0.5 * self._diameter_drawn_A / per_pixel)
+        hit = hit_point(self.on_screen(self._drawn_A), x, y, radius, per_pixel)
+        return None if hit is None else self._drawn_A[hit].astype(float)
+
+    def _spread_paint(self) -> Paint | None:
+        if not self.by_spread or self.spread_A is None:
+            return None
+        return Numbers(self.spread_A, value_range(self.spread_A), self._spread_title)
+
+    def _camera_moved(self) -> None:
+        super()._camera_moved()
+        if not self._shown:
+            return
+        # What depends on the direction is worked out anew: 3 ms for as many points as move quickly.
+        slow = self._refined and self.frame_ms > ROUGH_WHEN_MS
+        if slow or self.look_.depth_cue or self.look_.clip == "view":
+            self.refresh()
+        elif self._still.isActive():
+            self._still.start()
+
     def _refine(self) -> None:
         if not self.live:
             self.refresh(STILL_POINTS)
+            self._refined = True
 
     def _diameter_A(self) -> float:
         """Most of the distance between neighbours, if the cloud were a ball filled evenly."""

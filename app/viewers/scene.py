@@ -12,12 +12,14 @@ from typing import Any
 import numpy as np
 import vispy
 from numpy.typing import NDArray
-from PySide6.QtCore import QTimer
+from PySide6.QtCore import QTimer, Signal
 from PySide6.QtGui import QImage, QPainter, QResizeEvent
 from PySide6.QtWidgets import QStackedLayout, QWidget
 
 from app.style import LIGHT, Theme
 from app.viewers.detail import Detail
+from app.viewers.laid_over import LaidOver
+from app.viewers.look import Look, clip_plane, directions
 from app.viewers.overlay import Overlay
 from app.viewers.raster import Picture, renderer
 
@@ -27,6 +29,7 @@ from vispy import scene  # noqa: E402 - the backend must be chosen first
 from vispy.gloo import gl  # noqa: E402
 
 START = {"azimuth": 30.0, "elevation": 25.0, "roll": 0.0}
+CLICK_PX = 4  # further than this the mouse was dragged
 ALONG_Z = {"azimuth": 0.0, "elevation": 90.0, "roll": 0.0}
 
 
@@ -55,11 +58,19 @@ def _nothing() -> None:
 
 
 class SceneWidget(QWidget):
-    """A canvas with camera and overlay; subclasses put visuals into ``view.scene``."""
+    """A canvas with camera and overlay; subclasses put visuals into ``view.scene``.
+
+    ``picked`` tells of a click, without dragging, on something: the place (3,), Å.
+    """
+
+    picked = Signal(object)
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.theme = LIGHT
+        self.look_ = Look()
+        self._laid: LaidOver | None = None
+        self._pressed: tuple[float, float] | None = None
         self.detail = Detail()
         self.touched = False
         self.radius_A = 1.0
@@ -85,11 +96,14 @@ class SceneWidget(QWidget):
         self.canvas.events.draw.connect(self._after_draw, position="last")
         for emitter in (self.canvas.events.mouse_press, self.canvas.events.mouse_wheel):
             emitter.connect(self._touch)
+        self.canvas.events.mouse_press.connect(self._press)
+        self.canvas.events.mouse_release.connect(self._release)
         self._settle = QTimer(self)
         self._settle.setSingleShot(True)
         self._settle.setInterval(0)
         self._settle.timeout.connect(self._update_scale)
         self.view.camera.events.transform_change.connect(lambda _e: self._settle.start())
+        self.camera.moved = self._camera_moved
         self.setMinimumSize(240, 200)
 
     @property
@@ -105,8 +119,56 @@ class SceneWidget(QWidget):
     def set_theme(self, theme: Theme) -> None:
         """Use a theme's background and text colours."""
         self.theme = theme
-        self.canvas.bgcolor = theme.canvas
-        self.overlay.set_theme(theme)
+        self._show_background()
+
+    def set_look(self, look: Look) -> None:
+        """Draw with another background, light, clipping plane..."""
+        self.look_ = look
+        self._show_background()
+        self.aim_laid()
+        self._settle.start()
+        self.canvas.update()
+
+    @property
+    def laid(self) -> LaidOver:
+        """The reference in this scene; made when it is first asked for."""
+        if self._laid is None:
+            self._laid = LaidOver(self.view.scene)
+            self.aim_laid()
+        return self._laid
+
+    def aim_laid(self) -> None:
+        """Let the reference follow the camera and the look."""
+        if self._laid is not None:
+            canvas = self.look_.colours(self.theme).canvas
+            self._laid.aim(self.look_, self.axes(), self.middle_A(), self.radius_A, canvas)
+
+    def axes(self) -> NDArray[np.float64]:
+        """(3, 3): unit vectors to the right, upwards and towards the viewer."""
+        return np.array(directions(self.camera.azimuth, self.camera.elevation))
+
+    def plane(self) -> NDArray[np.float64] | None:
+        """(4,) of what is cut away, see :func:`~app.viewers.look.clip_plane`; None cuts nothing away."""
+        return clip_plane(self.look_, self.axes()[2], self.middle_A(), self.radius_A)
+
+    def middle_A(self) -> NDArray[np.float64]:
+        """The middle (3,) of what is shown, Å."""
+        return np.asarray(self.camera.center, float)
+
+    def on_screen(self, points_A: NDArray[np.floating]) -> NDArray[np.float64]:
+        """(n, 3): logical pixels from the left and from the top, and Å towards the viewer."""
+        frame = self.axes()
+        away = (np.asarray(points_A, float) - np.asarray(self.camera.center, float)) @ frame.T
+        per_pixel = self.A_per_pixel()
+        native = self.canvas.native
+        return np.stack(
+            [native.width() / 2 + away[:, 0] / per_pixel, native.height() / 2 - away[:, 1] / per_pixel,
+             away[:, 2]], 1
+        )  # fmt: skip
+
+    def pick(self, x: float, y: float) -> NDArray[np.float64] | None:
+        """What is seen at logical pixels from the left and the top, Å; subclasses know."""
+        return None
 
     def fit(self, points_A: NDArray[np.floating]) -> None:
         """Aim the camera at points (n, 3), keeping its direction."""
@@ -131,9 +193,13 @@ class SceneWidget(QWidget):
 
     def screenshot(self) -> QImage:
         """The present picture with its scale bar."""
-        pixels = np.ascontiguousarray(self.canvas.render(alpha=False))
-        height, width = pixels.shape[:2]
-        image = QImage(pixels.data, width, height, 3 * width, QImage.Format.Format_RGB888).copy()
+        clear = self.look_.background == "transparent"
+        pixels = np.ascontiguousarray(
+            self.canvas.render(alpha=clear, bgcolor=(0, 0, 0, 0) if clear else None)
+        )
+        height, width, channels = pixels.shape
+        kind = QImage.Format.Format_RGBA8888_Premultiplied if clear else QImage.Format.Format_RGB888
+        image = QImage(pixels.data, width, height, channels * width, kind).copy()
         ratio = width / max(1, self.width())
         image.setDevicePixelRatio(ratio)
         painter = QPainter(image)
@@ -144,6 +210,7 @@ class SceneWidget(QWidget):
     def release(self) -> None:
         """Give the canvas back; the widget shows nothing afterwards."""
         self._settle.stop()
+        self.camera.moved = None
         if self.picture is not None:
             self.picture.stop()
             self.canvas.native.deleteLater()
@@ -154,9 +221,32 @@ class SceneWidget(QWidget):
         super().resizeEvent(event)
         self._settle.start()
 
+    def _show_background(self) -> None:
+        theme = self.look_.colours(self.theme)
+        self.canvas.bgcolor = theme.canvas
+        self.overlay.set_theme(theme)
+
+    def _camera_moved(self) -> None:
+        """Follow each turn of the camera, before it is drawn."""
+        self.aim_laid()
+
     def _update_scale(self) -> None:
         if self.drawn():
-            self.overlay.change(A_per_pixel=self.A_per_pixel())
+            axes = tuple(map(tuple, self.axes().T.round(4).tolist())) if self.look_.axes else None
+            self.overlay.change(A_per_pixel=self.A_per_pixel(), axes=axes)
+
+    def _press(self, event: Any) -> None:
+        self._pressed = tuple(event.pos[:2]) if event.button == 1 else None
+
+    def _release(self, event: Any) -> None:
+        pressed, self._pressed = self._pressed, None
+        if pressed is None or event.button != 1:
+            return
+        x, y = event.pos[:2]
+        if abs(x - pressed[0]) <= CLICK_PX and abs(y - pressed[1]) <= CLICK_PX:
+            place = self.pick(float(x), float(y))
+            if place is not None:
+                self.picked.emit(place)
 
     def _touch(self, _event: Any) -> None:
         self.touched = True

@@ -9,12 +9,15 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PySide6.QtCore import QTimer
+from PySide6.QtCore import QTimer, Signal
+from PySide6.QtGui import QImage
 from PySide6.QtWidgets import QWidget
 
 from app.style import Theme
 from app.surfaces import EMPTY, Surface
 from app.viewers.colours import rgb, value_colours
+from app.viewers.look import DEPTH_CUE, Look, directions
+from app.viewers.picking import hit_surface
 from app.viewers.scene import START, SceneWidget
 from app.viewers.surface_visual import Surface as SurfaceNode
 
@@ -24,16 +27,22 @@ STILL_MS = 250
 FRAMING = 2.5  # height of the picture in radii of what is looked at
 REFIT = 1.4  # change of the surface's size after which the camera follows
 LIGHT_SIDE, LIGHT_UP = -0.45, 0.55  # over the viewer's left shoulder
+__all__ = ["VolumeView", "directions", "surface_colour"]
 
 
 class VolumeView(SceneWidget):
-    """Draws one or two surfaces in Å around the box's middle."""
+    """Draws one or two surfaces in Å around the box's middle, or a projection in their place.
+
+    ``turned`` tells that the camera has moved while a projection is shown: it needs a new one.
+    """
+
+    turned = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.fine, self.rough, self.other = EMPTY, EMPTY, EMPTY
         self.colour_range: tuple[float, float] | None = None
-        self.moving = False
+        self.moving = self.projecting = False
         self._names = ("", "")
         self._fitted_A = self._extent_A = 0.0
         self._fine_ms = 0.0
@@ -48,7 +57,6 @@ class VolumeView(SceneWidget):
         self._still.setSingleShot(True)
         self._still.setInterval(STILL_MS)
         self._still.timeout.connect(self._rest)
-        self.camera.moved = self._camera_moved
         for node in (self._rough_node, self._other_node):
             node.visible = False
         self._aim()
@@ -90,10 +98,32 @@ class VolumeView(SceneWidget):
     def set_theme(self, theme: Theme) -> None:
         """Use a theme's colours."""
         super().set_theme(theme)
-        self._node.set_colour(rgb(surface_colour(theme)))
-        self._rough_node.set_colour(rgb(surface_colour(theme)))
-        self._other_node.set_colour(rgb(theme.series[1]))
+        self._show_look()
+
+    def set_look(self, look: Look) -> None:
+        """Draw with another background, light, clipping plane..."""
+        super().set_look(look)
+        self._show_look()
+        self._choose()
+
+    def set_other_opacity(self, alpha: float) -> None:
+        """How much the surface that is laid over hides."""
+        self._other_node.set_opacity(alpha)
+        self.canvas.update()
+
+    def set_projecting(self, on: bool) -> None:
+        """Show projections, set by :meth:`set_projection`, in place of the surfaces."""
+        self.projecting = on
+        self.overlay.set_picture(None)
+        self._choose()
         self._show_legend()
+        self.canvas.update()
+
+    def set_projection(self, image: QImage, pixel_A: float, middle_A: NDArray[np.floating]) -> None:
+        """Show a projection made for the present direction; ``middle_A`` (3,) is what its middle shows."""
+        if self.projecting:
+            right, up, _ = self.axes() @ (np.asarray(middle_A) - np.asarray(self.camera.center, float))
+            self.overlay.set_picture(image, pixel_A, float(right), float(up))
 
     def reset_view(self) -> None:
         """Forget where the user has turned to, and show the whole surface."""
@@ -111,13 +141,21 @@ class VolumeView(SceneWidget):
 
     def release(self) -> None:
         """Give the canvas back."""
-        self.camera.moved = None
         self._still.stop()
         super().release()
 
     def drawn(self) -> int:
         """How many triangles are shown."""
+        if self.projecting:
+            return 1
         return len((self.rough if self._drawn_rough else self.fine).faces) + len(self.other.faces)
+
+    def pick(self, x: float, y: float) -> NDArray[np.float64] | None:
+        """Where the surface is hit that is seen there, Å."""
+        if self.projecting:
+            return None
+        surface = self.rough if self._drawn_rough else self.fine
+        return hit_surface(self.on_screen(surface.vertices), surface, x, y, self.plane())
 
     # ---- inside ---------------------------------------------------------------------------------
 
@@ -139,11 +177,27 @@ class VolumeView(SceneWidget):
         """Draw the rough surface while the camera moves, where the fine one would be too slow."""
         rough = self.moving and self._fine_ms > ROUGH_WHEN_MS and len(self.rough.faces) > 0
         self._drawn_rough = rough and self.rough is not self.fine
-        self._node.visible = not self._drawn_rough and len(self.fine.faces) > 0
-        self._rough_node.visible = self._drawn_rough
+        shown = not self.projecting
+        self._node.visible = shown and not self._drawn_rough and len(self.fine.faces) > 0
+        self._rough_node.visible = shown and self._drawn_rough
+        self._other_node.visible = shown and len(self.other.faces) > 0
+
+    def _show_look(self) -> None:
+        look, theme = self.look_, self.look_.colours(self.theme)
+        for node in (self._node, self._rough_node, self._other_node):
+            node.set_light(look.light)
+        for node in (self._node, self._rough_node):
+            node.set_colour(rgb(surface_colour(theme)))
+            node.set_opacity(max(0.05, look.opacity))
+        self._other_node.set_colour(rgb(theme.series[1]))
+        self._show_legend()
+        self._aim()
 
     def _camera_moved(self) -> None:
+        super()._camera_moved()
         self._aim()
+        if self.projecting:
+            self.turned.emit()
         self.moving = True
         self._choose()
         self._still.start()
@@ -158,8 +212,12 @@ class VolumeView(SceneWidget):
         right, up, eye = directions(self.camera.azimuth, self.camera.elevation)
         light = eye + LIGHT_SIDE * right + LIGHT_UP * up
         light /= np.linalg.norm(light)
+        plane, colours = self.plane(), self.look_.colours(self.theme)
+        fog = DEPTH_CUE if self.look_.depth_cue else 0.0
         for node in (self._node, self._rough_node, self._other_node):
             node.set_view(eye, light)
+            node.set_clip(plane)
+            node.set_fog(rgb(colours.canvas), fog, np.zeros(3), self.radius_A)
 
     def _frame(self) -> None:
         if self._extent_A <= 0:
@@ -168,11 +226,17 @@ class VolumeView(SceneWidget):
         self.camera.depth_value = 40 * self.radius_A
         self.camera.center = (0.0, 0.0, 0.0)
         self.camera.scale_factor = FRAMING * self.radius_A
+        self._aim()
+
+    def middle_A(self) -> NDArray[np.float64]:
+        """The box's middle: turning about another place moves no clipping plane."""
+        return np.zeros(3)
 
     def _show_legend(self) -> None:
         name, other = self._names
-        both = len(self.other.faces) > 0
-        entries = ((name, surface_colour(self.theme)), (other, self.theme.series[1]))
+        both = len(self.other.faces) > 0 and not self.projecting
+        theme = self.look_.colours(self.theme)
+        entries = ((name, surface_colour(theme)), (other, theme.series[1]))
         self.overlay.change(legend=tuple(e for e in entries if e[0]) if both else ())
 
     def _after_draw(self, event: Any) -> None:
@@ -192,13 +256,3 @@ def _extent(surface: Surface, half_box_A: float) -> float:
 def surface_colour(theme: Theme) -> str:
     """Of a surface whose vertices have no colours: lighter than a curve, since it is shaded."""
     return theme.series[0] if theme.dark else theme.series[5]
-
-
-def directions(
-    azimuth_deg: float, elevation_deg: float
-) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """Unit vectors to the right, upwards and towards the viewer of a turntable camera."""
-    a, e = np.deg2rad(azimuth_deg), np.deg2rad(elevation_deg)
-    right = np.array([np.cos(a), np.sin(a), 0.0])
-    eye = np.array([np.sin(a) * np.cos(e), -np.cos(a) * np.cos(e), np.sin(e)])
-    return right, np.cross(eye, right), eye
