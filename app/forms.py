@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import types
 import typing
 from collections.abc import Iterable
@@ -13,63 +14,22 @@ from pydantic_core import PydanticUndefined
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QCheckBox, QFormLayout, QLabel, QVBoxLayout, QWidget
 
+from app.field_words import (
+    CHOICES,
+    ZERO_IS_AUTOMATIC,
+    first_problem,
+    in_words,
+    label_of,
+    limits_of,
+    said,
+    unit_of,
+)
 from app.number_fields import ChoiceBox, FloatBox, IntBox, TextValue
 
+__all__ = ["LABEL_WIDTH", "ModelForm", "bounds", "first_problem", "label_of", "said", "split_optional"]
+
 LABEL_WIDTH = 118  # so that the fields of neighbouring forms stand in one column
-_WORDS = {
-    "pixel_size_A": "Pixel size", "voxel_size_A": "Voxel size", "rotation": "Pose (w, x, y, z)",
-    "shift_A": "Shift", "select": "Images used", "sigma": "Width σ", "sigma_max": "Highest noise σ",
-    "sigma_min": "Lowest noise σ", "rho": "Level spacing ρ", "zeta": "Fresh noise ζ",
-    "alpha": "Guidance α", "beta": "Churn β", "clamp": "Bound of φ",
-    "observation_sigma": "Error of the evidence", "mass_fraction": "Share of the mass", "centre_A": "Centre",
-    "scale_A": "Half-size", "points": "Points", "batch": "Samples at once",
-    "mask_diameter_A": "Mask diameter", "centre": "Centre the particles", "box": "Working box",
-    "volumes": "Volumes", "only": "Only these images", "restarts": "Independent starts",
-    "refine_rounds": "Refinement rounds", "half_sets": "Refine half-sets too", "start": "Volumes start from",
-    "views_first": "Views, first step", "views_last": "Views, last step", "sigma_first": "First noise σ",
-    "sigma_last": "Last noise σ", "step_size": "Step size α", "anchor": "Weight of the image",
-    "motion_rounds": "Motion rounds", "motion_components": "Motion components",
-    "neighbours": "Similar images", "solvent": "Mask the solvent", "angle_step_deg": "Rotation step",
-    "components": "Components",
-    "shift_px": "Also shifted by", "architecture": "Network", "minutes": "Training time",
-    "max_steps": "Most steps", "ema_decay": "Weight average", "p_mean": "Mean of ln σ",
-    "p_std": "Spread of ln σ", "shift": "Random shift", "held_out": "Held out",
-    "checkpoint_minutes": "Checkpoint every", "learning_rate": "Learning rate",
-}  # fmt: skip
-_CHOICES = {
-    ("contrast", "auto"): "find out", ("contrast", "white"): "particles are white",
-    ("contrast", "black"): "particles are black", ("volumes", "one"): "one consensus volume",
-    ("volumes", "each"): "one for each class average", ("start", "consensus"): "the consensus",
-    ("start", "nothing"): "nothing, as published", ("architecture", "small"): "small, for a CPU",
-    ("architecture", "paper"): "paper (3.9 M parameters)",
-    ("architecture", "ribosome"): "ribosome (5.3 M parameters)",
-    ("architecture", "equivariant"): "equivariant (default)",
-    ("architecture", "kernel"): "kernel: plain channels",
-    ("architecture", "point_e"): "Point-E transformer, for a GPU",
-    ("augment", "SO3"): "at random (molecules)", ("augment", "O3"): "and mirrored at random",
-    ("precision", "auto"): "find out",
-}  # fmt: skip
-_ZERO_IS_AUTOMATIC = frozenset({"box"})
-
-
-def label_of(name: str) -> str:
-    """A field's name in words, without its unit suffix."""
-    return _WORDS.get(name) or name.removesuffix("_A").replace("_", " ").capitalize()
-
-
-def first_problem(error: ValidationError) -> str:
-    """The first thing that is wrong with some values, in a sentence that names the field."""
-    first = error.errors()[0]
-    message = said(first)
-    where = next((str(part) for part in reversed(first["loc"]) if not isinstance(part, int)), "")
-    return f"{label_of(where)}: {message}" if where and first["type"] != "value_error" else message
-
-
-def said(item: Any) -> str:
-    """What pydantic says of one value, as a sentence; our own validators' words as they are."""
-    if item["type"] == "value_error":
-        return str(item["ctx"]["error"])
-    return str(item["msg"]).rstrip(".") + "."
+RESET = "reset"
 
 
 def split_optional(annotation: Any) -> tuple[Any, bool]:
@@ -127,6 +87,10 @@ class ModelForm(QWidget):
         hidden = {"kind", "schema_version", *exclude}
         self._fields: dict[str, QWidget] = {}
         self._errors: dict[str, QLabel] = {}
+        self._names: dict[str, QLabel] = {}
+        self._tips: dict[str, str] = {}
+        self._unused: set[str] = set()
+        self._all_shown = False
         self._advanced: list[str] = []
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
@@ -159,8 +123,24 @@ class ModelForm(QWidget):
         return list(self._fields)
 
     def show_field(self, name: str, shown: bool) -> None:
-        """Show or hide one field; its value stays."""
-        self._rows.setRowVisible(self._fields[name], shown)
+        """Show or hide one field, which the run uses or doesn't; its value stays."""
+        (self._unused.discard if shown else self._unused.add)(name)
+        self._show_row(name)
+
+    def default(self, name: str) -> Any:
+        """What a field has unless it is changed; ``PydanticUndefined`` where it must be given."""
+        return self.model.model_fields[name].default
+
+    def differing(self) -> list[str]:
+        """Names of the fields that hold something else than their default."""
+        return [name for name in self._fields if self._differs(name)]
+
+    def reset(self, name: str) -> None:
+        """Set a field back to its default, as if the user had entered it."""
+        if self._differs(name):
+            _set_value(self._fields[name], self.default(name))
+            if isinstance(self._fields[name], TextValue):
+                self._edited()  # the others tell of it themselves
 
     def values(self) -> dict[str, Any]:
         """What is entered, read but not validated. Raises ValueError naming a field that can't be read."""
@@ -197,37 +177,38 @@ class ModelForm(QWidget):
             for item in exc.errors():
                 name = str(item["loc"][0]) if item["loc"] else ""
                 if name in self._fields and item["type"] != "missing":
-                    found.setdefault(name, said(item))
-        for name, label in self._errors.items():
-            label.setText(found.get(name, ""))
-            label.setVisible(name in found)
-            field = self._fields[name]
-            if field.property("invalid") != (name in found):
-                field.setProperty("invalid", name in found)
-                field.style().unpolish(field)
-                field.style().polish(field)
+                    found.setdefault(name, said(item, unit_of(self.model.model_fields[name])))
+        for name in self._errors:
+            self._say(name, found.get(name, ""))
+            self._mark(name)
         return [f"{self.label(name)}: {message}" for name, message in found.items()]
 
     def _add_row(self, name: str, info: FieldInfo) -> None:
         extra = info.json_schema_extra if isinstance(info.json_schema_extra, dict) else {}
-        unit = str(extra.get("unit") or "")
+        unit = unit_of(info)
         widget = _make_field(name, info, unit)
-        tip = (info.description or "") + (f" Unit: {unit}." if unit else "")
-        widget.setToolTip(tip)
         widget.setAccessibleName(self.label(name) + (f" in {unit}" if unit else ""))
         if info.default is not PydanticUndefined:
             _set_value(widget, info.default)
-        label = QLabel(self.label(name) + (f" ({unit})" if unit and isinstance(widget, TextValue) else ""))
-        label.setToolTip(tip)
+        words = [info.description or "", f"Unit: {unit}." if unit else "", limits_of(info, unit)]
+        if info.default is not PydanticUndefined:
+            words.append(f"Default: {in_words(name, info.default, unit)}.")
+        self._tips[name] = " ".join(filter(None, words))
+        widget.setToolTip(self._tips[name])
+        label = QLabel()
         label.setBuddy(widget)
         label.setMinimumWidth(LABEL_WIDTH)
+        label.linkActivated.connect(lambda _link, name=name: self.reset(name))
+        if isinstance(widget, IntBox | FloatBox):
+            widget.refused.connect(lambda why, name=name: self._say(name, why))
         error = QLabel()
         error.setObjectName("error")
         error.setWordWrap(True)
         error.hide()
         self._rows.addRow(label, widget)
         self._rows.addRow(error)
-        self._fields[name], self._errors[name] = widget, error
+        self._fields[name], self._errors[name], self._names[name] = widget, error, label
+        self._mark(name)
         if extra.get("advanced"):
             self._advanced.append(name)
         _on_change(widget, self._edited)
@@ -238,8 +219,49 @@ class ModelForm(QWidget):
 
     def show_advanced(self, shown: bool) -> None:
         """Show or hide the fields that rarely need changing."""
+        self._all_shown = shown
         for name in self._advanced:
-            self._rows.setRowVisible(self._fields[name], shown)
+            self._show_row(name)
+
+    def _show_row(self, name: str) -> None:
+        used = name not in self._unused
+        self._rows.setRowVisible(self._fields[name], used and (self._all_shown or name not in self._advanced))
+        self._errors[name].setVisible(bool(self._errors[name].text()) and used)
+
+    def _say(self, name: str, problem: str) -> None:
+        """Show what is wrong with a field below it; empty if nothing is."""
+        label, field = self._errors[name], self._fields[name]
+        label.setText(problem)
+        label.setVisible(bool(problem) and name not in self._unused)
+        if field.property("invalid") != bool(problem):
+            field.setProperty("invalid", bool(problem))
+            field.style().unpolish(field)
+            field.style().polish(field)
+
+    def _differs(self, name: str) -> bool:
+        default = self.default(name)
+        if default is PydanticUndefined:
+            return False
+        try:
+            return bool(_value(self._fields[name]) != default)
+        except ValueError:
+            return True
+
+    def _mark(self, name: str) -> None:
+        """Offer the way back beside the name of a field that differs from its default."""
+        widget, unit = self._fields[name], unit_of(self.model.model_fields[name])
+        text = self.label(name) + (f" ({unit})" if unit and isinstance(widget, TextValue) else "")
+        tip = self._tips[name]
+        if self._differs(name):
+            # no underline, and the colour of the text: a mark, not an advertisement
+            text = f'{html.escape(text)} <a href="{RESET}" style="text-decoration:none">↺</a>'
+            tip += " ↺ sets it back."
+        label = self._names[name]
+        if label.text() != text:
+            label.setText(text)
+            label.setToolTip(tip)
+        elif not label.toolTip():
+            label.setToolTip(tip)
 
 
 def _make_field(name: str, info: FieldInfo, unit: str) -> QWidget:
@@ -248,7 +270,7 @@ def _make_field(name: str, info: FieldInfo, unit: str) -> QWidget:
     if origin is Literal:
         box = ChoiceBox()
         for choice in arguments:
-            box.addItem(_CHOICES.get((name, choice), str(choice).replace("_", " ")), choice)
+            box.addItem(CHOICES.get((name, choice), str(choice).replace("_", " ")), choice)
         return box
     if origin is tuple:
         if arguments[-1] is Ellipsis:
@@ -265,7 +287,7 @@ def _make_field(name: str, info: FieldInfo, unit: str) -> QWidget:
         number.setRange(int(low) if whole else low, int(high) if whole else high)  # type: ignore[arg-type]
         number.setSuffix(f" {unit}" if unit else "")
         number.setKeyboardTracking(False)
-        if name in _ZERO_IS_AUTOMATIC:
+        if name in ZERO_IS_AUTOMATIC and low == 0:
             number.setSpecialValueText("automatic")
         return number
     return TextValue("text", optional=optional)

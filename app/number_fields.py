@@ -12,7 +12,27 @@ from PySide6.QtWidgets import QComboBox, QDoubleSpinBox, QLineEdit, QSpinBox
 
 
 class IntBox(QSpinBox):
-    """Whole numbers; ignores the wheel, which is for scrolling the panel."""
+    """Whole numbers; ignores the wheel, which is for scrolling the panel.
+
+    What is typed out of bounds is refused: ``refused`` says why, and the value stays.
+    """
+
+    refused = Signal(str)
+
+    def validate(self, text: str, position: int) -> tuple[QValidator.State, str, int]:
+        """Let any number be typed, so that a refusal can be said in words."""
+        bare = _bare(text, self.suffix())
+        if text and text.strip() == self.specialValueText():
+            return QValidator.State.Acceptable, text, position
+        if not re.fullmatch(r"[-+]?\d*", bare):
+            return QValidator.State.Invalid, text, position
+        inside = bare.strip("+-") and self.minimum() <= int(bare) <= self.maximum()
+        return (QValidator.State.Acceptable if inside else QValidator.State.Intermediate), text, position
+
+    def fixup(self, text: str) -> str:
+        """Leave a wrong number wrong, so that the value stays, and say why."""
+        self.refused.emit(_refusal(_bare(text, self.suffix()), self))
+        return text
 
     def wheelEvent(self, event: QWheelEvent) -> None:
         """Leave the wheel to the scroll area."""
@@ -20,7 +40,12 @@ class IntBox(QSpinBox):
 
 
 class FloatBox(QDoubleSpinBox):
-    """Decimal numbers from 1e-6 to 1e7, shown without trailing zeros."""
+    """Decimal numbers from 1e-6 to 1e7, shown without trailing zeros.
+
+    What is typed out of bounds is refused: ``refused`` says why, and the value stays.
+    """
+
+    refused = Signal(str)
 
     def __init__(self) -> None:
         super().__init__()
@@ -45,6 +70,11 @@ class FloatBox(QDoubleSpinBox):
             state = QValidator.State.Intermediate if partial else QValidator.State.Invalid
             return state, text, position
         return (QValidator.State.Acceptable if inside else QValidator.State.Intermediate), text, position
+
+    def fixup(self, text: str) -> str:
+        """Leave a wrong number wrong, so that the value stays, and say why."""
+        self.refused.emit(_refusal(_bare(text, self.suffix()), self))
+        return text
 
     def wheelEvent(self, event: QWheelEvent) -> None:
         """Leave the wheel to the scroll area."""
@@ -104,6 +134,18 @@ class TextValue(QLineEdit):
             self.setText(", ".join(f"{v:g}" if isinstance(v, float) else str(v) for v in value))
         else:
             self.setText(f"{value:g}" if isinstance(value, float) else str(value))
+
+
+def _refusal(typed: str, box: IntBox | FloatBox) -> str:
+    """Why a number isn't taken, and what is kept."""
+    kept = f"{box.textFromValue(box.value())}{box.suffix()}"  # type: ignore[arg-type]
+    try:
+        number = float(typed)
+    except ValueError:
+        return f"Needs a number; {kept} is kept."
+    low, high = (f"{box.textFromValue(v)}{box.suffix()}" for v in (box.minimum(), box.maximum()))  # type: ignore[arg-type]
+    bound = f"at least {low}" if number < box.minimum() else f"at most {high}"
+    return f"Must be {bound}; {kept} is kept."
 
 
 def _bare(text: str, suffix: str) -> str:

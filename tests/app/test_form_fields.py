@@ -1,0 +1,153 @@
+"""Every field of every mode: help, unit, default, bounds, and the way back to the default."""
+
+from __future__ import annotations
+
+import pytest
+from pydantic_core import PydanticUndefined
+from PySide6.QtWidgets import QLabel
+
+from app import prior_session, sds_session, training_session
+from app.evidence import MODELS, PATH_FIELDS
+from app.forms import ModelForm
+from app.number_fields import FloatBox, IntBox, TextValue
+from app.panels import run
+from engine.specs.components import (
+    Algorithm1,
+    GaussianPrior,
+    MaximumLikelihood,
+    Model,
+    Proximal,
+    Unconditional,
+)
+from engine.specs.job import DpsSpec, FrameSpec, TrainPriorSpec
+from engine.specs.sds import ClassAveragesInput, ClosedFormDenoiser, Distillation, SdsSpec, TrainDenoiserSpec
+
+FORMS: list[tuple[type[Model], tuple[str, ...] | None, tuple[str, ...]]] = [
+    *((model, None, ()) for model in (Proximal, Algorithm1, MaximumLikelihood, Unconditional)),
+    *((model, None, ()) for model in (GaussianPrior, FrameSpec, ClosedFormDenoiser, Distillation)),
+    *((model, None, PATH_FIELDS[role]) for role, model in MODELS.items()),
+    (ClassAveragesInput, None, ("file", "select")),
+    (DpsSpec, run.SETTINGS, ()),
+    (SdsSpec, sds_session.SETTINGS, ()),
+    (TrainDenoiserSpec, training_session.SETTINGS, ()),
+    (TrainPriorSpec, prior_session.SETTINGS, ()),
+]
+
+
+@pytest.fixture(params=FORMS, ids=lambda form: form[0].__name__)
+def form(qtbot, request: pytest.FixtureRequest) -> ModelForm:
+    model, include, exclude = request.param
+    made = ModelForm(model, include=include, exclude=exclude)
+    qtbot.addWidget(made)
+    return made
+
+
+def limit(form: ModelForm, name: str, *keys: str) -> float | None:
+    found = [getattr(item, key, None) for item in form.model.model_fields[name].metadata for key in keys]
+    return next((value for value in found if value is not None), None)
+
+
+def enter(form: ModelForm, name: str, text: str) -> None:
+    """As a user does: type, then leave the field."""
+    field = form.field(name)
+    if isinstance(field, IntBox | FloatBox):
+        field.lineEdit().setText(text)
+        field.interpretText()
+    else:
+        assert isinstance(field, TextValue)
+        field.setText(text)
+        field.textEdited.emit(text)
+
+
+def said_below(form: ModelForm, name: str) -> str:
+    return form._errors[name].text()
+
+
+def test_each_field_explains_itself_and_keeps_its_bounds(form: ModelForm) -> None:
+    each_field_says_what_it_is(form)
+    empty_is_explained_where_it_is_allowed(form)
+    each_number_is_kept_within_its_bounds(form)
+
+
+def each_field_says_what_it_is(form: ModelForm) -> None:
+    for name in form.values_shown():
+        info, tip = form.model.model_fields[name], form.field(name).toolTip()
+        assert info.description in tip
+        assert tip == form._names[name].toolTip()
+        unit = info.json_schema_extra["unit"]
+        assert not unit or f"Unit: {unit}." in tip
+        assert unit in form.field(name).accessibleName()
+        assert info.default is PydanticUndefined or "Default: " in tip
+        for bound in (limit(form, name, "ge", "gt"), limit(form, name, "le", "lt")):
+            assert bound is None or f"{bound:.10g}" in tip
+
+
+def empty_is_explained_where_it_is_allowed(form: ModelForm) -> None:
+    for name in form.values_shown():
+        field = form.field(name)
+        if isinstance(field, TextValue) and field.placeholderText() in ("automatic", "none", "all"):
+            words = form.model.model_fields[name].description
+            assert "empty" in words or "where" in words or "Density" in words
+
+
+def each_number_is_kept_within_its_bounds(form: ModelForm) -> None:
+    for name in form.values_shown():
+        for keys, sign, words in (
+            (("ge", "gt"), -1, ("least", "greater")),
+            (("le", "lt"), 1, ("most", "less")),
+        ):
+            bound = limit(form, name, *keys)
+            if bound is None:
+                continue
+            before = form.field(name).value()
+            enter(form, name, f"{bound + sign * max(1, abs(bound))}".removesuffix(".0"))
+            assert any(word in said_below(form, name) for word in words), (name, said_below(form, name))
+            if isinstance(form.field(name), IntBox | FloatBox):
+                assert form.field(name).value() == before
+            else:
+                assert form.check() != []
+                form.field(name).set_value(before)
+            assert form.field(name).property("invalid") in (True, False)
+            form.check()
+            assert said_below(form, name) == ""
+
+
+def test_a_changed_field_offers_its_default(qtbot) -> None:
+    form = ModelForm(Proximal)
+    qtbot.addWidget(form)
+    heard = []
+    form.changed.connect(lambda: heard.append(form.values()["steps"]))
+    label: QLabel = form._names["steps"]
+    assert (form.differing(), label.text()) == ([], "Steps")
+    form.field("steps").setValue(41)
+    assert form.differing() == ["steps"]
+    assert "↺" in label.text()
+    assert "Default: 40." in label.toolTip()
+    label.linkActivated.emit("reset")
+    assert heard == [41, 40]
+    assert (form.differing(), label.text()) == ([], "Steps")
+    form.set_values({"steps": 7})
+    assert form.differing() == ["steps"]
+
+
+def test_a_refusal_goes_with_the_next_entry(qtbot) -> None:
+    form = ModelForm(ClassAveragesInput, include=("box", "mask_diameter_A"))
+    qtbot.addWidget(form)
+    enter(form, "box", "513")
+    assert said_below(form, "box") == "Must be at most 512 px; 0 px is kept."
+    enter(form, "box", "48")
+    assert said_below(form, "box") == ""
+    enter(form, "mask_diameter_A", "-3")
+    assert said_below(form, "mask_diameter_A") == "Must be greater than 0 Å."
+
+
+def test_a_field_that_the_run_does_not_use_stays_hidden(qtbot) -> None:
+    form = ModelForm(Proximal)
+    qtbot.addWidget(form)
+    form.show_field("rho", False)
+    form.show_advanced(True)
+    assert form.field("rho").isHidden()
+    assert not form.field("sigma_max").isHidden()
+    form.show_field("rho", True)
+    assert not form.field("rho").isHidden()
+    assert "rho" in form.values()
