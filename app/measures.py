@@ -57,6 +57,48 @@ class Measure:
         return f"{number(min(self.values))} – {number(max(self.values))}" if len(self.values) > 1 else ""
 
 
+@dataclass(frozen=True)
+class Reliability:
+    """How an ensemble's spread compares with its errors (:mod:`engine.metrics.reliability`).
+
+    Attributes
+    ----------
+    stated, observed : (k,) shares in [0, 1].
+    factor : by which the spread would have to be multiplied.
+    spread_A, error_A : (b,) root mean squares of groups of points of rising spread.
+    """
+
+    stated: NDArray[np.float64]
+    observed: NDArray[np.float64]
+    factor: float
+    spread_A: NDArray[np.float64]
+    error_A: NDArray[np.float64]
+
+    @property
+    def sentence(self) -> str:
+        """What it comes to, in words."""
+        if 0.9 <= self.factor <= 1.1:
+            return "The spread is honest"
+        return f"Errors are {number(self.factor)} × the stated spread"
+
+
+def reliability_of(metrics: dict[str, Any]) -> Reliability | None:
+    """The run's reliability, or None where it has none that can be read."""
+    found = metrics.get("reliability")
+    if not isinstance(found, dict) or "factor" not in found:
+        return None
+    try:
+        stated, observed, spread, error = (
+            np.array(found[key], float) for key in ("stated", "observed", "spread_A", "error_A")
+        )
+        factor = float(found["factor"])
+    except (KeyError, TypeError, ValueError):
+        return None
+    if stated.shape != observed.shape or spread.shape != error.shape or stated.ndim != 1 or not len(stated):
+        return None
+    return Reliability(stated, observed, factor, spread, error)
+
+
 def measures_of(metrics: dict[str, Any]) -> list[Measure]:
     """The rows that a run has; those that don't apply are left out."""
     found = []

@@ -18,7 +18,7 @@ from PySide6.QtCore import QObject, QTimer, Signal, Slot
 
 from app.background import Background, Ticket, words
 from app.job_monitor import JobMonitor
-from app.measures import fsc_of, measures_of, number, remarks_of, truth_of
+from app.measures import fsc_of, measures_of, number, reliability_of, remarks_of, truth_of
 from app.panels.messages import MessagesPanel
 from app.panels.plots import EnergyPlot
 from app.panels.results import NO_TRUTH, ResultsPanel
@@ -214,6 +214,7 @@ class RunView(QObject):
         self._results.show_summary(text, exportable=True, has_folder=run.folder.is_dir())
         self._results.show_measures(measures_of(run.metrics))
         self._results.show_fsc(fsc_of(run.metrics))
+        self._results.show_reliability(reliability_of(run.metrics))
         self._results.show_spread(run.spread if run.spread is not None and count > 1 else None)
         for remark in remarks_of(run.metrics):
             self._messages.add("info", remark)

@@ -12,10 +12,11 @@ import numpy as np
 import pyqtgraph as pg
 from pyqtgraph.exporters import ImageExporter
 from PySide6.QtCore import QBuffer, QPoint, QRectF, Qt, Signal
-from PySide6.QtGui import QPainter
+from PySide6.QtGui import QPainter, QResizeEvent
 from PySide6.QtSvg import QSvgGenerator
-from PySide6.QtWidgets import QMenu, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QMenu, QToolButton, QVBoxLayout, QWidget
 
+from app import style
 from app.style import LIGHT, Theme
 
 PICTURE_WIDTH = 1600
@@ -35,7 +36,8 @@ class PlainLogAxis(pg.AxisItem):  # type: ignore[misc]
 class Plot(QWidget):
     """A labelled plot with a grid that follows the theme.
 
-    Its menu (right click) asks for the plot as a file: ``save_wanted(plot, kind)``.
+    Its menu (the button in its corner, or right click) asks for the plot as a file: ``save_wanted(plot,
+    kind)``.
     """
 
     save_wanted = Signal(object, str)
@@ -59,6 +61,11 @@ class Plot(QWidget):
         self.widget.setAccessibleName(f"{y_label} against {x_label}")
         for axis in ("bottom", "left"):
             self.item.getAxis(axis).enableAutoSIPrefix(False)
+        self._save = QToolButton(self.widget)
+        self._save.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
+        self._save.setAccessibleName("Save this plot")
+        self._save.setToolTip("Save this plot as a picture, a drawing or a table (also: right click)")
+        self._save.clicked.connect(lambda _checked=False: self._menu(self._save.geometry().bottomLeft()))
         self.box = QVBoxLayout(self)
         self.box.setContentsMargins(0, 0, 0, 0)
         self.box.addWidget(self.widget)
@@ -69,12 +76,18 @@ class Plot(QWidget):
         """Use a theme's colours."""
         self.theme = theme
         self.widget.setBackground(theme.surface)
+        self._save.setIcon(style.icon("export", theme.muted))
         for side, text in self._labels.items():
             axis = self.item.getAxis(side)
             axis.setPen(pg.mkPen(theme.border))
             axis.setTextPen(pg.mkPen(theme.text))
             axis.setLabel(text, color=theme.text)
         self.redraw()
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Keep the button in the corner."""
+        super().resizeEvent(event)
+        self._save.move(max(0, self.widget.width() - self._save.sizeHint().width() - 2), 2)
 
     def set_label(self, side: str, text: str) -> None:
         """Say what an axis (``bottom`` or ``left``) shows."""
@@ -120,7 +133,9 @@ class Plot(QWidget):
         generator.setViewBox(QRectF(self.widget.viewport().rect()))
         generator.setTitle(f"{self._labels['left']} against {self._labels['bottom']}")
         painter = QPainter(generator)
+        self._save.hide()  # the button is no part of the plot
         self.widget.render(painter)
+        self._save.show()
         painter.end()
 
     def _menu(self, position: QPoint) -> None:

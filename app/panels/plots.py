@@ -129,8 +129,8 @@ class FscPlot(Plot):
         lowest = min(-0.1, float(correlation[keep].min()) - 0.05) if keep.any() else -0.1
         self.item.setYRange(lowest, 1.05, padding=0)
         self.item.plot(frequency[keep], correlation[keep], pen=pg.mkPen(self.theme.series[0], width=2))
-        label = pg.TextItem("0.5", color=self.theme.muted, anchor=(0, 1))
-        label.setPos(0, 0.5)
+        label = pg.TextItem("0.5: mean map against reference", color=self.theme.muted, anchor=(1, 1))
+        label.setPos(float(frequency[keep].max()) if keep.any() else 0.0, 0.5)
         self.item.addItem(label, ignoreBounds=True)
         self.item.setTitle(self._note, color=self.theme.text, size="9pt")
 

@@ -18,13 +18,16 @@ from PySide6.QtWidgets import (
     QPushButton,
     QTableWidget,
     QTableWidgetItem,
+    QTabWidget,
     QVBoxLayout,
     QWidget,
 )
 
 from app import style
-from app.measures import Measure, as_text
+from app.measures import Measure, Reliability, as_text
+from app.panels.plot import Plot
 from app.panels.plots import FscPlot, SpreadPlot
+from app.panels.quality_plots import BoxPlot, ReliabilityPlot, SpreadErrorPlot
 from app.style import Theme
 
 EMPTY = "Nothing yet. When a run has finished, its quality and its spread are shown here."
@@ -61,6 +64,24 @@ class ResultsPanel(QWidget):
         self.measures: Sequence[Measure] = ()
         self.fsc = FscPlot()
         self.spread = SpreadPlot()
+        self.boxes = BoxPlot()
+        self.reliability = ReliabilityPlot()
+        self.spread_error = SpreadErrorPlot()
+        self._plots = QTabWidget()
+        self._plots.setDocumentMode(True)
+        self._plots.setAccessibleName("Plots of the result")
+        self._picked = -1
+        self._plots.tabBarClicked.connect(self._pick)
+        self._tabs: tuple[tuple[Plot, str, str], ...] = (
+            (self.fsc, "FSC", "Fourier shell correlation of the mean map with the reference"),
+            (self.boxes, "Samples", "Every sample's distance to the reference, as boxes and dots"),
+            (self.spread, "Spread", "How far the samples disagree about each point"),
+            (self.reliability, "Reliability", "Whether the true points lie within the stated spread"),
+            (self.spread_error, "Error", "Whether points with more spread are more wrong"),
+        )
+        for plot, title, tip in self._tabs:
+            self._plots.addTab(plot, title)
+            self._plots.setTabToolTip(self._plots.count() - 1, tip)
         self.export_button = QPushButton("Export…")
         self.export_button.setToolTip(
             "Write the ensemble for ChimeraX, Coot, RELION or a spreadsheet (Ctrl+E)"
@@ -76,8 +97,7 @@ class ResultsPanel(QWidget):
         layout.setContentsMargins(8, 8, 8, 8)
         layout.addWidget(self._summary)
         layout.addWidget(self._table, 2)
-        layout.addWidget(self.fsc, 3)
-        layout.addWidget(self.spread, 3)
+        layout.addWidget(self._plots, 5)
         layout.addStretch(0)
         layout.addLayout(buttons)
         self._layout = layout
@@ -91,19 +111,20 @@ class ResultsPanel(QWidget):
 
     def set_theme(self, theme: Theme) -> None:
         """Use a theme's colours."""
-        self.fsc.set_theme(theme)
-        self.spread.set_theme(theme)
+        for plot, _title, _tip in self._tabs:
+            plot.set_theme(theme)
         self.retint()
 
     def clear(self) -> None:
         """Show the empty state."""
         self._summary.setText(EMPTY)
         self._summary.setObjectName("muted")
-        for part in (self._table, self.fsc, self.spread):
-            part.hide()
+        self._table.hide()
+        for plot, _title, _tip in self._tabs:
+            self._offer(plot, False)
         self.export_button.setEnabled(False)
         self.folder_button.setEnabled(False)
-        self._layout.setStretch(4, 1)
+        self._layout.setStretch(3, 1)
 
     def show_summary(self, text: str, *, exportable: bool, has_folder: bool) -> None:
         """Say in a sentence what there is."""
@@ -124,19 +145,44 @@ class ResultsPanel(QWidget):
         height = self._table.horizontalHeader().sizeHint().height() + 26 * len(measures) + 6
         self._table.setMinimumHeight(min(height, 240))
         self._table.setMaximumHeight(height)
-        self._layout.setStretch(4, 0)
+        self.boxes.set_measures(measures)
+        self._offer(self.boxes, any(m.unit == "Å" for m in measures))
+        self._layout.setStretch(3, 0)
 
     def show_fsc(self, curve: tuple[NDArray[np.floating], NDArray[np.floating], str] | None) -> None:
         """Show the FSC curve; hidden without one."""
-        self.fsc.setVisible(curve is not None)
+        self._offer(self.fsc, curve is not None)
         if curve is not None:
             self.fsc.set_curve(*curve)
 
     def show_spread(self, spread_A: NDArray[np.floating] | None) -> None:
         """Show the histogram of spread; hidden without one."""
-        self.spread.setVisible(spread_A is not None)
+        self._offer(self.spread, spread_A is not None)
         if spread_A is not None:
             self.spread.set_spread(spread_A)
+
+    def show_reliability(self, found: Reliability | None) -> None:
+        """Show how the spread compares with the errors; hidden without a reference."""
+        for plot in (self.reliability, self.spread_error):
+            plot.set_reliability(found)
+            self._offer(plot, found is not None)
+
+    def shown_plots(self) -> list[str]:
+        """Titles of the plots that there are."""
+        tabs = self._plots
+        return [tabs.tabText(i) for i in range(tabs.count()) if tabs.isTabVisible(i)]
+
+    def _pick(self, index: int) -> None:
+        self._picked = index
+
+    def _offer(self, plot: Plot, on: bool) -> None:
+        tabs = self._plots
+        tabs.setTabVisible(tabs.indexOf(plot), on)
+        shown = [i for i in range(tabs.count()) if tabs.isTabVisible(i)]
+        tabs.setVisible(bool(shown))
+        if shown:
+            # the one that the user has picked, as long as there is it; otherwise the first
+            tabs.setCurrentIndex(self._picked if self._picked in shown else shown[0])
 
     def _menu(self, position: object) -> None:
         menu = QMenu(self)

@@ -84,7 +84,7 @@ def evaluate(ensemble: Ensemble, truth: TruthLike | None, *, seed: int = 0) -> d
         per_sample["energy"] = energies.mean(1).tolist()
     report["per_sample"] = per_sample
     report["summary"] = {name: _mean_sd(values) for name, values in per_sample.items()}
-    in_order = matched(points)
+    in_order = np.asarray(matched(points), np.float64)
     report["spread"] = _spread(in_order)
     if truth is not None and ensemble.kind == "posterior" and len(points) > 1:
         report["reliability"] = _reliability(in_order, reference)

@@ -3,11 +3,23 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pyqtgraph as pg
 import pytest
+from PySide6.QtWidgets import QToolButton
 
-from app.measures import as_text, fsc_of, measures_of, number, remarks_of, truth_of
+from app.measures import (
+    Measure,
+    as_text,
+    fsc_of,
+    measures_of,
+    number,
+    reliability_of,
+    remarks_of,
+    truth_of,
+)
 from app.panels.export import ExportDialog
 from app.panels.plots import EnergyPlot, FscPlot, SpreadPlot
+from app.panels.quality_plots import BoxPlot, ReliabilityPlot, SpreadErrorPlot
 from app.panels.results import ResultsPanel
 from app.run_files import load_run
 from app.run_view import duration
@@ -17,6 +29,10 @@ from engine.errors import VerglasError
 from engine.io.ensemble import write_ensemble
 from engine.types import Ensemble, Frame
 
+RELIABILITY = {
+    "stated": [0.2, 0.8], "observed": [0.1, 0.5], "factor": 2.0, "spread_A": [1.0, 2.0],
+    "error_A": [2.0, 4.5], "points": 100,
+}  # fmt: skip
 METRICS = {
     "frame": {"centre_A": [0, 0, 0], "scale_A": 50.0},
     "truth": {"path": "/x/t.pdb", "name": "t.pdb", "notes": ["Waters dropped."]},
@@ -70,14 +86,67 @@ def test_the_panel_shows_what_there_is(qtbot) -> None:
     panel.show_measures(measures_of(METRICS))
     panel.show_fsc(fsc_of(METRICS))
     panel.show_spread(np.abs(np.random.default_rng(0).normal(size=200)))
+    panel.show_reliability(None)
+    assert panel.shown_plots() == ["FSC", "Samples", "Spread"]
     assert panel.fsc.isVisible()
-    assert panel.spread.isVisible()
+    panel.show_reliability(reliability_of({"reliability": RELIABILITY}))
+    assert panel.shown_plots() == ["FSC", "Samples", "Spread", "Reliability", "Error"]
     assert panel.export_button.isEnabled()
     panel.show_fsc(None)
-    assert panel.fsc.isHidden()
+    assert panel.shown_plots()[0] == "Samples"
+    assert panel.boxes.isVisible()
     panel.clear()
     assert not panel.export_button.isEnabled()
-    assert panel.spread.isHidden()
+    assert panel.shown_plots() == []
+
+
+def test_every_sample_is_in_the_plot_and_boxes_need_five(qtbot) -> None:
+    plot = BoxPlot()
+    qtbot.addWidget(plot)
+    plot.set_measures(measures_of(METRICS))
+    assert plot.table()[1] == [("RMSD, points, aligned", 1, 3.0), ("RMSD, points, aligned", 2, 4.0)]
+
+    def bars() -> int:
+        return sum(isinstance(item, pg.BarGraphItem) for item in plot.item.items)
+
+    assert bars() == 0, "quartiles of two samples would mean nothing"
+    plot.set_measures([Measure("RMSD", "Å", (1.0, 2.0, 3.0, 4.0, 5.0)), Measure("Chamfer", "", (1.0,))])
+    box = next(item for item in plot.item.items if isinstance(item, pg.BarGraphItem))
+    assert (bars(), box.opts["y0"], box.opts["y1"]) == (1, [2.0], [4.0])
+    assert plot.rendered("csv").decode().splitlines()[0] == "measure,sample,value_A"
+
+
+def test_reliability_is_said_in_words_and_drawn_with_its_diagonal(qtbot) -> None:
+    found = reliability_of({"reliability": RELIABILITY})
+    assert found.sentence == "Errors are 2.00 × the stated spread"
+    assert reliability_of({"reliability": RELIABILITY | {"factor": 1.04}}).sentence == "The spread is honest"
+    assert reliability_of({}) is None
+    assert reliability_of({"reliability": {"problem": "All samples are the same."}}) is None
+    assert reliability_of({"reliability": RELIABILITY | {"observed": [0.1]}}) is None
+    for plot in (ReliabilityPlot(), SpreadErrorPlot()):
+        qtbot.addWidget(plot)
+        plot.set_reliability(found)
+        assert any(isinstance(item, pg.InfiniteLine) for item in plot.item.items)
+        assert len(plot.table()[1]) == 2
+        plot.set_reliability(None)
+        assert plot.table()[1] == []
+
+
+def test_a_plot_is_saved_from_its_button_which_is_not_in_the_picture(qtbot, monkeypatch) -> None:
+    plot = SpreadPlot()
+    qtbot.addWidget(plot)
+    plot.set_spread(np.linspace(1, 3, 50))
+    plot.resize(400, 300)
+    plot.show()
+    asked = []
+    monkeypatch.setattr(plot, "_menu", asked.append)
+    button = plot.findChild(QToolButton)
+    assert button.accessibleName() == "Save this plot"
+    assert button.geometry().right() < plot.widget.width()
+    button.click()
+    assert len(asked) == 1
+    assert b"<image" not in plot.rendered("svg")
+    assert button.isVisible()
 
 
 def test_energies_are_drawn_against_falling_noise(qtbot) -> None:
