@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from PySide6.QtWidgets import QDialog, QFileDialog, QMessageBox, QWidget
+from PySide6.QtWidgets import QDialog, QFileDialog, QInputDialog, QMessageBox, QWidget
 
 from app.panels.keep_prior import KeepDialog
 
@@ -65,6 +65,22 @@ class Dialogs:
         name = dialog.name.text().strip() if dialog.exec() == QDialog.DialogCode.Accepted else None
         dialog.deleteLater()
         return name
+
+    def note(self, name: str, text: str) -> str | None:
+        """A note about a run; None leaves it as it is."""
+        answer, given = QInputDialog.getMultiLineText(self._parent, "Note", f"Note about {name}:", text)
+        return answer.strip() if given else None
+
+    def confirm(self, title: str, text: str, verb: str) -> bool:
+        """Whether to do something that can't be undone."""
+        box = QMessageBox(QMessageBox.Icon.Warning, title, text, parent=self._parent)
+        box.addButton(QMessageBox.StandardButton.Cancel)
+        sure = box.addButton(verb, QMessageBox.ButtonRole.DestructiveRole)
+        box.setDefaultButton(QMessageBox.StandardButton.Cancel)
+        box.exec()
+        clicked = box.clickedButton()
+        box.deleteLater()
+        return clicked is sure
 
     def leave_running(self) -> str:
         """What to do with a running job when the window closes: ``keep``, ``cancel`` or ``stay``."""

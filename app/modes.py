@@ -14,6 +14,7 @@ from app.averages_export import ask_and_export
 from app.averages_session import AveragesSession
 from app.averages_view import AveragesView
 from app.denoiser_card import DenoiserCard, read_card
+from app.next_offers import NextOffers
 from app.panels.averages import AveragesPanel
 from app.panels.gallery import Gallery
 from app.panels.mode_switch import MODES, ModeSwitch
@@ -22,6 +23,7 @@ from app.panels.sds_run import SdsPanel
 from app.panels.training_run import TrainingPanel
 from app.prior_mode import PriorMode
 from app.prior_session import PriorSession
+from app.run_files import has_results
 from app.sds_session import SdsSession
 from app.session import Session
 from app.style import Theme
@@ -70,7 +72,8 @@ class Modes(QObject):
         self.training_panel = TrainingPanel()
         self.gallery = Gallery()
         self.view = AveragesView(self.averages, self.averages_panel, self.gallery, self)
-        self._finished: dict[str, tuple[Any, Path]] = {}  # the run of each kind that was shown last
+        self.next = NextOffers(window, self)
+        self._ended_in = ""  # the mode in which a run ended whose results are still being read
         self._lay_out()
         self._connect()
         self.set_mode("dps")
@@ -116,12 +119,12 @@ class Modes(QObject):
         panel.denoiser_entered.connect(sds.set_denoiser)
         panel.distillation_entered.connect(sds.set_distillation)
         panel.weights_wanted.connect(lambda: self._choose_weights(panel.show_weights))
-        panel.next_wanted.connect(self.train_on_these)
+        panel.next_wanted.connect(lambda: self.next.follow_offer("sds"))
         other = self.training_panel
         other.settings_entered.connect(training.set_settings)
         other.start_entered.connect(training.set_start)
         other.weights_wanted.connect(lambda: self._choose_weights(other.show_weights))
-        other.next_wanted.connect(self.use_this_denoiser)
+        other.next_wanted.connect(lambda: self.next.follow_offer("train_denoiser"))
         self.averages_panel.add_wanted.connect(window.add_files)
         self.averages_panel.truth_removed.connect(lambda: sds.set_truth(None))
         self.gallery.export_wanted.connect(self.export_selection)
@@ -189,7 +192,8 @@ class Modes(QObject):
         self.prior.set_enabled(not running)
         self.gallery.set_enabled(not running)
         if running:
-            self._finished.clear()
+            self.next.clear()
+            self._ended_in = ""
             self.middle.setCurrentIndex(RESULT)
 
     def set_progress(self, share: float | None, status: str) -> None:
@@ -323,47 +327,22 @@ class Modes(QObject):
     def run_ended(self, outcome: str) -> None:
         """Offer what usually comes next."""
         folder = self._window.monitor.folder
+        self._ended_in = self.mode if folder is not None and has_results(folder) else ""
         if outcome == "completed" and folder is not None:
-            self._window.in_background(
-                partial(_spec_of, folder), lambda spec: self._offer(spec, folder) if spec else None
-            )
+            self._window.in_background(partial(_spec_of, folder), lambda spec: self.next.offer(spec, folder))
 
     def show_run(self, run: StoredRun) -> None:
         """Go to the mode of a run that is shown, and to its result."""
         kind = getattr(run.spec, "kind", "")
-        if kind in MODES and kind != self.mode:
-            self.set_mode(kind)
-        self.middle.setCurrentIndex(RESULT)
+        ended_in, self._ended_in = self._ended_in, ""
+        # While a run that has just ended was being read, the user may have gone on to the next step.
+        gone_on = ended_in not in ("", self.mode) and run.folder == self._window.monitor.folder
+        if not gone_on:
+            if kind in MODES and kind != self.mode:
+                self.set_mode(kind)
+            self.middle.setCurrentIndex(RESULT)
         if run.spec is not None and not run.running:
-            self._offer(run.spec, run.folder)
-
-    def _offer(self, spec: Any, folder: Path) -> None:
-        self.prior.offer(spec, folder)
-        if isinstance(spec, TrainDenoiserSpec) and _weights_of(folder).is_file():
-            self._finished[spec.kind] = (spec, folder)
-            self.training_panel.offer(
-                "Use this denoiser for volumes", "Prepares volumes from the same class averages with it"
-            )
-        elif isinstance(spec, SdsSpec) and spec.denoiser.kind == "closed_form":
-            self._finished[spec.kind] = (spec, folder)
-            self.sds_panel.offer(
-                "Train a denoiser on these averages", "A trained denoiser may bring out more detail"
-            )
-
-    def use_this_denoiser(self) -> None:
-        """Prepare volumes with the denoiser whose training is shown."""
-        if "train_denoiser" in self._finished:
-            spec, folder = self._finished["train_denoiser"]
-            self.set_mode("sds")
-            self.averages.load(spec.averages)
-            self.sds.use_weights(_weights_of(folder))
-
-    def train_on_these(self) -> None:
-        """Prepare the training of a denoiser on the class averages of the run that is shown."""
-        if "sds" in self._finished:
-            spec, _folder = self._finished["sds"]
-            self.set_mode("train_denoiser")
-            self.averages.load(spec.averages)
+            self.next.offer(run.spec, run.folder)
 
     # ---- files ----------------------------------------------------------------------------------
 
@@ -391,7 +370,3 @@ def _spec_of(folder: Path) -> Any:
     from engine.jobs.run_dir import RunDir
 
     return RunDir.open(folder).spec()
-
-
-def _weights_of(folder: Path) -> Path:
-    return folder / "results" / "denoiser.safetensors"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,12 +13,15 @@ from PySide6.QtCore import QObject, Signal
 
 from app.background import Background, Ticket, words
 from app.checking import Checked, check_file, check_projections
-from app.evidence import TRUTH, Evidence, from_spec, pairable
+from app.evidence import MODELS, ROLE_WORDS, TRUTH, Evidence, from_spec, pairable
+from app.history import ABSENT, History, Step, Values, below, prefixed, put_items
 from app.prior_shelf import PriorShelf
 from app.run_folders import new_run_folder
 from engine.specs.components import GaussianPrior, NetworkPrior, Proximal, is_prior_name
 from engine.specs.job import DpsSpec, FrameSpec
 from engine.specs.presets import PRESETS
+
+SETTINGS = ("title", "samples", "points", "batch", "seed", "device")
 
 
 class Session(QObject):
@@ -29,8 +32,10 @@ class Session(QObject):
     background : where files are checked.
     runs_folder : where run folders are made unless the user says otherwise.
     shelf : the priors that can be chosen by name.
+    history : where changes are kept, so that they can be taken back; one of its own by default.
     """
 
+    kind = "dps"
     added = Signal(int)
     updated = Signal(int)
     removed = Signal(int)
@@ -48,11 +53,13 @@ class Session(QObject):
         parent: QObject | None = None,
         *,
         shelf: PriorShelf | None = None,
+        history: History | None = None,
     ) -> None:
         super().__init__(parent)
+        self.history = history or History(self)
         self.runs_folder = runs_folder
         self.evidence: dict[int, Evidence] = {}
-        self.settings: dict[str, Any] = {"title": "", "samples": 5, "seed": 0, "device": "auto"}
+        self.settings: dict[str, Any] = {name: DpsSpec.model_fields[name].default for name in SETTINGS}
         self.prior: dict[str, Any] = NetworkPrior().model_dump()
         self.sampler: dict[str, Any] = Proximal().model_dump()
         self.frame: dict[str, Any] = FrameSpec().model_dump()
@@ -61,23 +68,41 @@ class Session(QObject):
         self._background = background
         self._numbers = itertools.count(1)
         self._tickets: dict[int, Ticket] = {}
+        self._known: dict[Hashable, Checked | str] = {}  # what files turned out to be, or what is wrong
+        self.history.keep(self.kind, self)
 
     # ---- evidence -------------------------------------------------------------------------------
 
     def add_files(self, paths: Iterable[Path]) -> None:
         """Take files or run folders that were dropped or opened, and check each."""
+        files = []
         for path in (Path(p).absolute() for p in paths):
             if path.is_dir():
                 self.run_dropped.emit(path)
             elif path.suffix.lower() in (".toml", ".json"):
                 self.spec_dropped.emit(path)
-            elif any(path in row.paths for row in self.evidence.values()):
-                self.said.emit(f"{path.name} is already in the list.")
             else:
-                self._insert(Evidence(next(self._numbers), (path,)))
+                files.append(path)
+        with self.history.step(f"add {_some(files)}"):
+            for path in files:
+                if any(path in row.paths for row in self.evidence.values()):
+                    self.said.emit(f"{path.name} is already in the list.")
+                else:
+                    self._insert(Evidence(next(self._numbers), (path,)))
+
+    def add_row(self, paths: Iterable[Path], role: str | None, options: dict[str, Any]) -> None:
+        """Put a row on the list as it was before, and check its files."""
+        row = Evidence(next(self._numbers), tuple(paths), role=role, options=dict(options))
+        with self.history.step(f"add {row.names}"):
+            self._insert(row)
 
     def remove(self, number: int) -> None:
         """Take a row off the list."""
+        if number in self.evidence:
+            with self.history.step(f"remove {self.evidence[number].names}"):
+                self._take_off(number)
+
+    def _take_off(self, number: int) -> None:
         if self.evidence.pop(number, None) is not None:
             self._drop_check(number)
             self.removed.emit(number)
@@ -88,22 +113,27 @@ class Session(QObject):
         row = self.evidence[number]
         if role not in row.roles:
             raise ValueError(role)
-        if role == TRUTH:
-            for other in self.evidence.values():
-                if other.role == TRUTH and other is not row:
-                    other.role = None
-                    self._judge(other)
-        row.role = role
-        self._judge(row)
+        words = ROLE_WORDS[role].partition(",")[0]
+        with self.history.step(f"{row.names} as {words[:1].lower()}{words[1:]}"):
+            if role == TRUTH:
+                for other in self.evidence.values():
+                    if other.role == TRUTH and other is not row:
+                        other.role = None
+                        self._judge(other)
+            row.role = role
+            self._judge(row)
 
     def set_options(self, number: int, options: dict[str, Any]) -> None:
         """Take the entered settings of a row; a new pixel size or choice of images is checked again."""
         row = self.evidence[number]
-        before = (row.pixel_size_A, row.options.get("select"))
-        row.options |= options
-        if (row.pixel_size_A, row.options.get("select")) != before and row.state != "checking":
-            self._check(row)
-        self._judge(row)
+        before, fields = _facts_of(row), MODELS[row.role].model_fields if row.role in MODELS else {}
+        with self.history.step(of=row.names, merge=True):
+            for name, value in options.items():  # forms give every field, also those left as they were
+                if name in row.options or name not in fields or value != fields[name].default:
+                    row.options[name] = value
+            if _facts_of(row) != before and row.state != "checking":
+                self._check(row)
+            self._judge(row)
 
     @property
     def checking(self) -> bool:
@@ -127,9 +157,11 @@ class Session(QObject):
             work = partial(check_projections, *row.paths, size, tuple(row.options.get("select") or ()))
         else:
             work = partial(check_file, row.paths[0], size)
-        number = row.number
+        number, facts, cause = row.number, _facts_of(row), self.history.cause
         self._tickets[number] = self._background.submit(
-            work, lambda found: self._found(number, found), lambda error: self._not_usable(number, error)
+            work,
+            lambda found: self._found(number, found, facts, cause),
+            lambda error: self._not_usable(number, words(error), facts),
         )
 
     def _drop_check(self, number: int) -> None:
@@ -137,11 +169,15 @@ class Session(QObject):
         if ticket is not None:
             ticket.drop()
 
-    def _found(self, number: int, found: Checked) -> None:
+    def _found(self, number: int, found: Checked, facts: Hashable, cause: Step | None) -> None:
         self._tickets.pop(number, None)
-        row = self.evidence.get(number)
-        if row is None:
-            return
+        self._known[facts] = found
+        if number in self.evidence:
+            with self.history.follow(cause):
+                self._take_in(self.evidence[number], found)
+
+    def _take_in(self, row: Evidence, found: Checked) -> None:
+        number = row.number
         if found.kind == "prior":
             self.remove(number)
             self.set_prior(NetworkPrior(weights=str(found.paths[0])).model_dump())
@@ -164,11 +200,12 @@ class Session(QObject):
         self._judge(row)
         self._pair()
 
-    def _not_usable(self, number: int, error: Exception) -> None:
+    def _not_usable(self, number: int, problem: str, facts: Hashable) -> None:
         self._tickets.pop(number, None)
+        self._known[facts] = problem
         row = self.evidence.get(number)
         if row is not None:
-            row.checked, row.state, row.problem = None, "problem", words(error)
+            row.checked, row.state, row.problem = None, "problem", problem
             self.updated.emit(number)
             self.changed.emit()
 
@@ -206,34 +243,39 @@ class Session(QObject):
 
     def set_settings(self, values: dict[str, Any], problem: str = "") -> None:
         """Title, samples, seed and device as entered; ``problem`` says what can't be read."""
-        self.settings |= values
-        self.form_problem = problem
-        self.changed.emit()
+        with self.history.step(merge=True):
+            self.settings |= values
+            self.form_problem = problem
+            self.changed.emit()
 
     def set_prior(self, values: dict[str, Any]) -> None:
         """The prior as a spec dictionary."""
-        self.prior = values
-        self.changed.emit()
+        with self.history.step(merge=True):
+            self.prior = values
+            self.changed.emit()
 
     def set_sampler(self, values: dict[str, Any]) -> None:
         """The sampler as a spec dictionary."""
-        self.sampler = values
-        self.changed.emit()
+        with self.history.step(merge=True):
+            self.sampler = values
+            self.changed.emit()
 
     def set_frame(self, values: dict[str, Any]) -> None:
         """Centre and size as a spec dictionary."""
-        self.frame = values
-        self.changed.emit()
+        with self.history.step(merge=True):
+            self.frame = values
+            self.changed.emit()
 
     def apply_preset(self, name: str) -> None:
         """Fill in what a preset says; evidence stays."""
         rows = [row for row in self.observations() if row.state == "ready"]
         settings = PRESETS[name].settings([row.spec() for row in rows])  # type: ignore[misc]
-        self.sampler = settings.get("sampler", Proximal()).model_dump()
-        self.prior = settings["prior"].model_dump() if "prior" in settings else self._network_prior()
-        self.settings |= {k: v for k, v in settings.items() if k in ("samples", "points", "batch")}
-        self.loaded.emit()
-        self.changed.emit()
+        with self.history.step(f"preset “{name}”"):
+            self.sampler = settings.get("sampler", Proximal()).model_dump()
+            self.prior = settings["prior"].model_dump() if "prior" in settings else self._network_prior()
+            self.settings |= {k: v for k, v in settings.items() if k in ("samples", "points", "batch")}
+            self.loaded.emit()
+            self.changed.emit()
 
     def _network_prior(self) -> dict[str, Any]:
         return self.prior if self.prior.get("kind") == "network" else NetworkPrior().model_dump()
@@ -312,19 +354,76 @@ class Session(QObject):
 
     def load(self, spec: DpsSpec) -> None:
         """Show a spec: replaces everything."""
-        for number in list(self.evidence):
-            self.remove(number)
-        self.settings = {
-            name: getattr(spec, name) for name in ("title", "samples", "points", "batch", "seed", "device")
+        with self.history.step("load settings"):
+            for number in list(self.evidence):
+                self.remove(number)
+            self.settings = {name: getattr(spec, name) for name in SETTINGS}
+            self.prior, self.sampler = spec.prior.model_dump(), spec.sampler.model_dump()
+            self.frame, self.form_problem = spec.frame.model_dump(), ""
+            for observation in spec.observations:
+                self._insert(from_spec(next(self._numbers), observation))
+            if spec.truth:
+                self._insert(Evidence(next(self._numbers), (Path(spec.truth),), role=TRUTH))
+            self.loaded.emit()
+            self.changed.emit()
+
+    # ---- the history ----------------------------------------------------------------------------
+
+    def snapshot(self) -> Values:
+        """What the user has given; not what files turned out to be."""
+        return {
+            **prefixed("settings", self.settings),
+            "prior": dict(self.prior),
+            "sampler": dict(self.sampler),
+            "frame": dict(self.frame),
+            **{
+                f"row.{n}": {"paths": row.paths, "role": row.role, "options": dict(row.options)}
+                for n, row in self.evidence.items()
+            },
         }
-        self.prior, self.sampler = spec.prior.model_dump(), spec.sampler.model_dump()
-        self.frame, self.form_problem = spec.frame.model_dump(), ""
-        for observation in spec.observations:
-            self._insert(from_spec(next(self._numbers), observation))
-        if spec.truth:
-            self._insert(Evidence(next(self._numbers), (Path(spec.truth),), role=TRUTH))
-        self.loaded.emit()
+
+    def put(self, values: Values) -> None:
+        """Go back to values of :meth:`snapshot`; files that are known are not read again."""
+        rows = {int(name): value for name, value in below("row", values).items()}
+        put_items(self.settings, below("settings", values))
+        for name in ("prior", "sampler", "frame"):
+            setattr(self, name, dict(values.get(name, getattr(self, name))))
+        if len(values) > len(rows):
+            self.form_problem = ""  # the forms are filled anew
+            self.loaded.emit()
+        for number, value in rows.items():
+            if value is ABSENT:
+                self._take_off(number)
+            else:
+                self._put_row(number, **value)
         self.changed.emit()
+
+    def _put_row(
+        self, number: int, paths: tuple[Path, ...], role: str | None, options: dict[str, Any]
+    ) -> None:
+        row = self.evidence.get(number)
+        if row is None:
+            row = self.evidence[number] = Evidence(number, paths)
+            self.evidence = dict(sorted(self.evidence.items()))
+            self.added.emit(number)
+        row.role, row.options = role, dict(options)
+        known = self._known.get(_facts_of(row))
+        if known is None:
+            self._check(row)
+        else:
+            self._drop_check(number)
+            row.checked = None if isinstance(known, str) else known
+            row.state, row.problem = "problem", known if isinstance(known, str) else ""
+        self._judge(row)
+
+
+def _facts_of(row: Evidence) -> Hashable:
+    """What the check of a row depends on."""
+    return row.paths, row.pixel_size_A, row.options.get("select")
+
+
+def _some(paths: Sequence[Path]) -> str:
+    return paths[0].name if len(paths) == 1 else f"{len(paths)} files"
 
 
 def prior_words(prior: NetworkPrior | GaussianPrior) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import platformdirs
@@ -33,6 +34,41 @@ class Settings:
         rest = [p for p in self.recent_runs() if p != folder]
         self._store.setValue("recent_runs", [str(p) for p in [folder, *rest][:MAX_RECENT]])
 
+    def recent_projects(self) -> list[Path]:
+        """Folders of projects that still exist, newest first."""
+        raw = self._store.value("recent_projects", [])
+        names = [raw] if isinstance(raw, str) else list(raw) if isinstance(raw, list) else []
+        return [Path(name) for name in names if (Path(name) / "project.json").is_file()]
+
+    def add_recent_project(self, folder: Path) -> None:
+        """Put a project at the top of the list."""
+        rest = [p for p in self.recent_projects() if p != folder]
+        self._store.setValue("recent_projects", [str(p) for p in [folder, *rest][:MAX_RECENT]])
+
+    @property
+    def project(self) -> Path | None:
+        """The project that was open last; None if there was none."""
+        name = str(self._store.value("project", ""))
+        return Path(name) if name else None
+
+    @project.setter
+    def project(self, folder: Path | None) -> None:
+        self._store.setValue("project", "" if folder is None else str(folder))
+
+    @property
+    def restores_session(self) -> bool:
+        """Whether the window begins with what it was left with."""
+        return str(self._store.value("restores_session", "true")).lower() == "true"
+
+    @restores_session.setter
+    def restores_session(self, on: bool) -> None:
+        self._store.setValue("restores_session", "true" if on else "false")
+
+    @property
+    def folder(self) -> Path:
+        """Where the settings are kept."""
+        return Path(self._store.fileName()).parent
+
     @property
     def last_folder(self) -> str:
         """Where the last file dialog ended; empty at first."""
@@ -60,6 +96,15 @@ class Settings:
     @theme.setter
     def theme(self, name: str) -> None:
         self._store.setValue("theme", name)
+
+    def words(self, name: str) -> list[str]:
+        """Short texts kept under a name, e.g. the commands used last; empty if none."""
+        raw = self._store.value(f"words/{name}", [])
+        return [raw] if isinstance(raw, str) else [str(x) for x in raw] if isinstance(raw, list) else []
+
+    def set_words(self, name: str, words: Sequence[str]) -> None:
+        """Keep short texts under a name."""
+        self._store.setValue(f"words/{name}", list(words))
 
     def geometry(self, name: str) -> QByteArray:
         """Saved geometry or splitter state; empty if none."""
