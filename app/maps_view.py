@@ -79,7 +79,7 @@ class MapsView(QObject):
 
     def set_run(self, run: SdsRun) -> None:
         """Offer a run's maps; what is shown stays."""
-        if self.run is not None and run.results != self.run.results:
+        if self.run is not None and (run.results, run.flipped) != (self.run.results, self.run.flipped):
             self._cache.clear()
         self.run = run
         maps = [(f"map:{name}", name) for name in run.maps]
@@ -154,7 +154,7 @@ class MapsView(QObject):
             return
 
         def found(density: Density) -> None:
-            if self.run is not None and self.run.results == run.results:
+            if self.run is not None and (self.run.results, self.run.flipped) == (run.results, run.flipped):
                 self._cache.put(key, density)
                 done(density)
 
@@ -226,4 +226,4 @@ def _load(run: SdsRun, key: str) -> Density:
         return load_member(run, int(name))
     if kind == "start":
         return load_start(run, int(name))
-    return load_map(run.maps[name], name)
+    return load_map(run.maps[name], name, flipped=run.flipped)

@@ -14,6 +14,7 @@ from app.sds_files import SdsRun, load_sds
 from app.snapshots import LOADERS, AnySnapshot, read_npy
 from engine.errors import InputError, PriorError, RunError
 from engine.events import Event, ImagesSnapshot, MapSnapshot, Snapshot
+from engine.io import hand
 from engine.io.ensemble import read_ensemble
 from engine.io.prior_library import PriorEntry, describe
 from engine.jobs.run_dir import RunDir
@@ -94,13 +95,18 @@ def load_run(path: Path) -> StoredRun:
         path,
         spec,
         run.events(),
-        read_ensemble(ensemble_file) if ensemble_file.exists() else None,
+        _in_hand(ensemble_file, path) if ensemble_file.exists() else None,
         _load_spread(run.results / "spread.npy"),
         _load_metrics(run.results / "metrics.json") if sds is None else sds.metrics,
         run.running,
         sds,
         _load_prior(run.results / "prior.safetensors") if spec.kind == "train_prior" else None,
     )
+
+
+def _in_hand(file: Path, run: Path) -> Ensemble:
+    ensemble = read_ensemble(file)
+    return hand.mirrored_ensemble(ensemble) if hand.flipped(run) else ensemble
 
 
 def _load_prior(path: Path) -> PriorEntry | None:

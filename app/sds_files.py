@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from app.background import words
 from app.surfaces import Density
 from engine.errors import VerglasError
+from engine.io.hand import mirrored_volume
 from engine.io.landscape_file import Landscape
 from engine.io.mrc import read_volume
 from engine.io.volumes import CONSENSUS, HALVES, SdsResults, start_path, volume_path
@@ -38,6 +39,7 @@ class SdsRun:
     starts, volumes : finished ones by number, counted from 1, with their facts.
     maps : other maps by name, ready to be laid over.
     problems : what couldn't be read, in words.
+    flipped : whether all maps and poses are the mirror image of what the files hold.
     """
 
     results: Path
@@ -55,6 +57,7 @@ class SdsRun:
     maps: dict[str, Path] = field(default_factory=dict)
     metrics: dict[str, Any] = field(default_factory=dict)
     problems: tuple[str, ...] = ()
+    flipped: bool = False
 
     @property
     def count(self) -> int:
@@ -90,14 +93,16 @@ def load_sds(folder: Path) -> SdsRun:
         return otherwise
 
     try:
-        results = SdsResults(folder)
+        results = SdsResults(folder, in_hand=True)
     except VerglasError:
         return SdsRun(folder)
     stack = attempt(results.prepared, None) if results.has("prepared.mrcs") else None
     described: dict[str, Any] = attempt(results.averages, {}) if results.has("averages.json") else {}
     seen = attempt(results.projections, None) if results.has("projections.mrcs") else None
     poses = attempt(results.poses, None) if results.has("poses.csv") else None
-    consensus = attempt(lambda: load_map(results.folder / CONSENSUS, "Consensus"), None)
+    consensus = attempt(
+        lambda: load_map(results.folder / CONSENSUS, "Consensus", flipped=results.flipped), None
+    )
     pixel = stack.pixel_size_A if stack else _number(described.get("pixel_size_A"))
     return SdsRun(
         results.folder,
@@ -122,11 +127,12 @@ def load_sds(folder: Path) -> SdsRun:
         },
         attempt(lambda: results.metrics() or {}, {}),
         tuple(problems),
+        results.flipped,
     )  # fmt: skip
 
 
-def load_map(path: Path, name: str) -> Density:
-    """One map of a run.
+def load_map(path: Path, name: str, *, flipped: bool = False) -> Density:
+    """One map of a run, as it is in its file or as its mirror image.
 
     Raises
     ------
@@ -138,17 +144,19 @@ def load_map(path: Path, name: str) -> Density:
     if not path.is_file():
         raise FileNotFoundError(2, "No such file", str(path))
     volume = read_volume(path)
+    if flipped:
+        volume = mirrored_volume(volume)
     return Density(volume.density, float(volume.voxel_size_A[0]) or 1.0, name)
 
 
 def load_member(run: SdsRun, image: int) -> Density:
     """The volume of a class average, counted from 1. Raises as :func:`load_map`."""
-    return load_map(volume_path(run.results, image), f"Volume {image}")
+    return load_map(volume_path(run.results, image), f"Volume {image}", flipped=run.flipped)
 
 
 def load_start(run: SdsRun, number: int) -> Density:
     """The map of a start, counted from 1. Raises as :func:`load_map`."""
-    return load_map(start_path(run.results, number), f"Start {number}")
+    return load_map(start_path(run.results, number), f"Start {number}", flipped=run.flipped)
 
 
 def between(landscape: Landscape, point: NDArray[np.floating], voxel_A: float) -> Density:

@@ -15,6 +15,7 @@ from engine.commands import prior_quality, volumes
 from engine.errors import RunError, SpecError
 from engine.io.ensemble import read_ensemble
 from engine.io.export import FORMATS, export_ensemble
+from engine.io.hand import flipped, mirrored_ensemble
 from engine.io.volumes import run_kind
 from engine.types import Ensemble
 
@@ -208,6 +209,8 @@ def export(
             raise SpecError(f"`{name}` is {value:g}, but must be between 0 and 1000 Å.")
     source = _ensemble_file(folder)
     ensemble = read_ensemble(source)
+    if flipped(source.parent):
+        ensemble = mirrored_ensemble(ensemble)
     target = out if out is not None else source.with_name("ensemble" + FORMATS[format_name][0])
     written = export_ensemble(
         ensemble,

@@ -77,7 +77,7 @@ def export_volumes(
     path = Path(path)
     if format not in writers:
         raise InputError(f"Unknown export format {format!r}.", f"Use one of {', '.join(FORMATS)}.", path)
-    return writers[format](SdsResults(run_folder), path, which)
+    return writers[format](SdsResults(run_folder, in_hand=True), path, which)
 
 
 def contour_level(density: NDArray[np.float32]) -> float:

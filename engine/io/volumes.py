@@ -35,6 +35,7 @@ from numpy.typing import NDArray
 
 from engine import conventions
 from engine.errors import InputError, RunError
+from engine.io import hand
 from engine.io.json_files import read_json, write_json
 from engine.io.landscape_file import Landscape, read_landscape
 from engine.io.mrc import read_header, read_images, read_volume, write_images, write_volume
@@ -220,6 +221,7 @@ class SdsResults:
     Parameters
     ----------
     folder : a run directory, or its ``results`` folder.
+    in_hand : read maps and poses in the hand that was chosen (:mod:`engine.io.hand`), not as computed.
 
     Raises
     ------
@@ -227,11 +229,16 @@ class SdsResults:
         If there is no such folder.
     """
 
-    def __init__(self, folder: str | Path) -> None:
+    def __init__(self, folder: str | Path, *, in_hand: bool = False) -> None:
         given = Path(folder)
         self.folder = given / "results" if (given / "results").is_dir() else given
         if not self.folder.is_dir():
             raise RunError("There is no such folder.", "Give the folder of a `verglas run`.", given)
+        self.flipped = in_hand and hand.flipped(self.folder)
+
+    def _map(self, path: Path) -> Volume:
+        volume = read_volume(path)
+        return hand.mirrored_volume(volume) if self.flipped else volume
 
     def has(self, name: str) -> bool:
         """Whether a result file is there, e.g. ``consensus.mrc``."""
@@ -261,13 +268,13 @@ class SdsResults:
 
     def consensus(self) -> Volume:
         """The consensus map. Raises InputError or RunError."""
-        return read_volume(self._present(CONSENSUS, "consensus map"))
+        return self._map(self._present(CONSENSUS, "consensus map"))
 
     def halves(self) -> tuple[Volume, Volume] | None:
         """The half maps, or None if the run made none. Raises InputError for damaged ones."""
         if not all(self.has(name) for name in HALVES):
             return None
-        first, second = (read_volume(self.folder / name) for name in HALVES)
+        first, second = (self._map(self.folder / name) for name in HALVES)
         return first, second
 
     def projections(self) -> ImageStack:
@@ -278,7 +285,8 @@ class SdsResults:
         """Poses of the prepared images. Raises InputError or RunError."""
         path = self._present("poses.csv", "poses")
         pixel = read_header(self.folder / PREPARED).spacing_A[0] if self.has(PREPARED) else 0.0
-        return read_poses(path, pixel_size_A=pixel)
+        table = read_poses(path, pixel_size_A=pixel)
+        return hand.mirrored_table(table) if self.flipped else table
 
     def starts(self) -> dict[int, dict[str, Any]]:
         """Finished starts of the tournament, counted from 1, with their facts."""
@@ -287,7 +295,7 @@ class SdsResults:
     def start(self, number: int) -> Volume:
         """Map of one start. Raises InputError or RunError."""
         path = start_path(self.folder, number)
-        return read_volume(self._present(path, f"start {number}"))
+        return self._map(self._present(path, f"start {number}"))
 
     def tournament(self) -> dict[str, Any] | None:
         """``tournament.json``, or None before there is one. Raises InputError for a damaged one."""
@@ -299,7 +307,7 @@ class SdsResults:
 
     def volume(self, image: int) -> Volume:
         """The volume of a class average, counted from 1. Raises InputError or RunError."""
-        return read_volume(self._present(volume_path(self.folder, image), f"volume of image {image}"))
+        return self._map(self._present(volume_path(self.folder, image), f"volume of image {image}"))
 
     def densities(self, images: Sequence[int] | None = None) -> StoredDensities:
         """The densities of volumes, read one at a time; None takes all that are finished."""
@@ -307,7 +315,10 @@ class SdsResults:
 
     def landscape(self) -> Landscape | None:
         """Landscape of the volumes, or None before there is one. Raises InputError for a damaged one."""
-        return read_landscape(self.folder) if self.has("landscape.npz") else None
+        if not self.has("landscape.npz"):
+            return None
+        found = read_landscape(self.folder)
+        return hand.mirrored_landscape(found) if self.flipped else found
 
     def metrics(self) -> dict[str, Any] | None:
         """``metrics.json``, or None before there is one. Raises InputError for a damaged one."""

@@ -15,6 +15,7 @@ from torch import Tensor
 from engine.events import Energies, Metric, Progress, Snapshot
 from engine.io.atomic import write_npy, write_text
 from engine.io.ensemble import write_ensemble
+from engine.io.frames import FrameFacts, FrameKeeper
 from engine.metrics.ensemble import matched, spread_of_matched
 from engine.observations.evidence import estimate_frame, to_observations
 from engine.observations.gather import gather
@@ -30,6 +31,7 @@ from engine.specs.job import DpsSpec
 from engine.types import Ensemble, Frame
 
 SNAPSHOT_SECONDS = 0.1  # at most ten a second reach the window
+LIVE_SNAPSHOTS = 8  # for who watches; what is kept for later are frames
 BATCH = 16  # samples together where the spec leaves it open; bounds memory, not results
 
 
@@ -52,6 +54,7 @@ class _Watch:
 
     def __init__(self, context: RunContext, frame: Frame, names: tuple[str, ...], samples: int) -> None:
         self.context, self.frame, self.names, self.samples = context, frame, names, samples
+        self.frames = FrameKeeper(context.folder)
         self.done: list[NDArray[np.float32]] = []
         self.finished = 0
         self.started, self.shown, self.warned = time.monotonic(), 0.0, False
@@ -63,6 +66,7 @@ class _Watch:
         eta = (now - self.started) * (1 - share) / share
         total = step.total * self.samples
         self.context.emit(Progress(stage="sampling", done=round(share * total), total=total, eta_s=eta))
+        values: dict[str, float] = {}
         if self.names:
             mean = step.energies.mean(0).tolist()
             values = {n: e * self.frame.scale_A**2 for n, e in zip(self.names, mean, strict=True)}
@@ -76,14 +80,20 @@ class _Watch:
                 self.warned = True
         if now - self.shown >= SNAPSHOT_SECONDS or step.number == step.total:
             self.shown = now
-            self.snapshot(step)
+            self.snapshot(step, values)
 
-    def snapshot(self, step: Step) -> None:
+    def snapshot(self, step: Step, energies: dict[str, float]) -> None:
         points = np.concatenate([*self.done, self.frame.to_A(step.points.cpu().numpy())]).astype(np.float32)
         path = self.context.folder / "snapshots" / f"step_{self.finished:04d}_{step.number:04d}.npy"
         write_npy(path, points)
         relative = path.relative_to(self.context.folder).as_posix()
         self.context.emit(Snapshot(step=step.number, total=step.total, sigma=step.sigma, path=relative))
+        batch = f"samples {self.finished + 1} to {self.finished + len(step.points)} of {self.samples}"
+        label = batch if self.samples > len(step.points) else ""
+        kept = FrameFacts("points", "", step.number, step.total, step.sigma, label, energies=energies)
+        self.frames.points(points, kept)
+        for old in sorted(path.parent.glob("step_*.npy"))[:-LIVE_SNAPSHOTS]:
+            old.unlink(missing_ok=True)
 
     def finish(self, points: Tensor) -> None:
         """A batch is done."""

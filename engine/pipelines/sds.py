@@ -24,6 +24,7 @@ from engine.events import ImagesSnapshot, MapSnapshot, Progress
 from engine.io.atomic import write_npy
 from engine.io.averages import PreparedAverages, averages_record, prepare, rank, soft_disc
 from engine.io.class_averages import read_class_averages
+from engine.io.frames import FrameFacts, FrameKeeper
 from engine.io.json_files import read_json, write_json
 from engine.io.mrc import read_volume
 from engine.io.volumes import REFERENCE, SdsResults, write_map, write_prepared
@@ -65,6 +66,11 @@ class Setting:
     seconds: dict[str, float]
     _shown: float = 0.0
     _kept: Denoiser | None = None
+
+    @cached_property
+    def frames(self) -> FrameKeeper:
+        """What is kept to go back through the run."""
+        return FrameKeeper(self.context.folder)
 
     @property
     def results(self) -> SdsResults:
@@ -124,8 +130,10 @@ class Setting:
             return
         self._shown = time.monotonic()
         name = f"snapshots/map_{time.time_ns()}.npy"
-        write_npy(self.context.folder / name, volume.cpu().numpy().astype(np.float32))
-        self.context.emit(MapSnapshot(step, total, sigma, name, voxel_size_A or self.pixel_size_A, label))
+        density, voxel = volume.cpu().numpy().astype(np.float32), voxel_size_A or self.pixel_size_A
+        write_npy(self.context.folder / name, density)
+        self.context.emit(MapSnapshot(step, total, sigma, name, voxel, label))
+        self.frames.map(density, FrameFacts("map", "", step, total, sigma, label, voxel))
         for old in sorted((self.context.folder / "snapshots").glob("map_*.npy"))[:-8]:
             old.unlink(missing_ok=True)
 
