@@ -304,7 +304,7 @@ def _threshold(wrong: NDArray[np.float64]) -> float:
     highest = wrong.max(axis=0)
     spread = float(highest.std(ddof=1)) if len(highest) > 1 else 0.0
     few = len(highest) < 4
-    return float(highest.mean()) + max(3 * spread, 0.1 if few else 0.04)
+    return float(highest.mean()) + max(3 * spread, 0.12 if few else 0.08)
 
 
 def _same_but_scale(a: Convention, b: Convention) -> bool:
