@@ -17,9 +17,15 @@ class Settings:
     Parameters
     ----------
     path : the ini file; None takes the user's configuration folder.
+
+    Attributes
+    ----------
+    data_folder : where the user's own presets are kept.
     """
 
     def __init__(self, path: Path | None = None) -> None:
+        own = Path(platformdirs.user_data_dir("verglas", appauthor=False))
+        self.data_folder = own if path is None else path.parent / "data"
         path = path or Path(platformdirs.user_config_dir("verglas", appauthor=False)) / "window.ini"
         self._store = QSettings(str(path), QSettings.Format.IniFormat)
 
@@ -68,6 +74,15 @@ class Settings:
     def folder(self) -> Path:
         """Where the settings are kept."""
         return Path(self._store.fileName()).parent
+
+    @property
+    def chimerax(self) -> str:
+        """The user's ChimeraX; empty lets Verglas look for it."""
+        return str(self._store.value("chimerax", ""))
+
+    @chimerax.setter
+    def chimerax(self, program: str) -> None:
+        self._store.setValue("chimerax", program)
 
     @property
     def last_folder(self) -> str:

@@ -153,6 +153,7 @@ def apply(application: QApplication) -> Theme:
         roles.Window: theme.window, roles.Base: theme.surface, roles.AlternateBase: theme.window,
         roles.Text: theme.text, roles.WindowText: theme.text, roles.ButtonText: theme.text,
         roles.Highlight: theme.accent, roles.HighlightedText: theme.accent_text, roles.Mid: theme.border,
+        roles.Link: theme.accent, roles.LinkVisited: theme.accent,
         roles.PlaceholderText: theme.muted, roles.ToolTipBase: theme.surface, roles.ToolTipText: theme.text,
     }.items():  # fmt: skip
         palette.setColor(role, QColor(colour))

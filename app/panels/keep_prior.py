@@ -1,4 +1,4 @@
-"""Asks under which name a trained prior is to be kept."""
+"""Asks under which name something is to be kept: a trained prior, or settings."""
 
 from __future__ import annotations
 
@@ -8,6 +8,11 @@ from PySide6.QtWidgets import QDialog, QDialogButtonBox, QFormLayout, QLineEdit,
 
 from app.panels.run_frame import words_label
 
+PRIOR_WORDS = (
+    "The weights are copied into your library. The prior can then be chosen by this name, here and in run "
+    "descriptions."
+)
+
 
 class KeepDialog(QDialog):
     """A name that can be used.
@@ -16,21 +21,28 @@ class KeepDialog(QDialog):
     ----------
     suggestion : the name that is there at first.
     problem : why a name can't be used, in words; empty if it can.
+    title, words, what : of the dialog, if it is not a prior that is kept.
     """
 
-    def __init__(self, suggestion: str, problem: Callable[[str], str], parent: QWidget | None) -> None:
+    def __init__(
+        self,
+        suggestion: str,
+        problem: Callable[[str], str],
+        parent: QWidget | None,
+        *,
+        title: str = "Keep this prior",
+        words: str = PRIOR_WORDS,
+        what: str = "the prior",
+    ) -> None:
         super().__init__(parent)
-        self.setWindowTitle("Keep this prior")
+        self.setWindowTitle(title)
         self._problem_of = problem
         self.name = QLineEdit(suggestion)
-        self.name.setAccessibleName("Name of the prior")
+        self.name.setAccessibleName(f"Name of {what}")
         self.name.selectAll()
         self.name.textChanged.connect(self._check)
-        words = words_label("muted")
-        words.setText(
-            "The weights are copied into your library. The prior can then be chosen by this name, here and "
-            "in run descriptions."
-        )
+        explained = words_label("muted")
+        explained.setText(words)
         self._problem = words_label("error")
         rows = QFormLayout()
         rows.addRow("Name", self.name)
@@ -40,7 +52,7 @@ class KeepDialog(QDialog):
         buttons.accepted.connect(self.accept)
         buttons.rejected.connect(self.reject)
         layout = QVBoxLayout(self)
-        layout.addWidget(words)
+        layout.addWidget(explained)
         layout.addLayout(rows)
         layout.addWidget(self._problem)
         layout.addWidget(buttons)

@@ -12,6 +12,7 @@ from app.panels.prior_choice import FILE, NOTHING, PriorChoice
 from app.panels.run_frame import FileRow, RunFrame, form_label
 from app.prior_session import SETTINGS
 from engine.specs.job import TrainPriorSpec
+from engine.specs.presets import presets_of
 
 LABELS = {
     "batch": "Clouds per step", "warmup": "Warm-up steps", "augment": "Clouds are turned",
@@ -66,6 +67,7 @@ class PriorRunPanel(RunFrame):
         layout.addLayout(self._rows)
         layout.addStretch(1)
         self.set_page(page)
+        self.presets.set_presets(presets_of("train_prior"))
         self.keep_button = QPushButton()
         self.keep_button.clicked.connect(self.keep_wanted)
         own = self.layout()

@@ -36,7 +36,6 @@ SETTINGS = ("title", "samples", "seed", "device", "points", "batch")
 class RunPanel(RunFrame):
     """Everything between the evidence and the result."""
 
-    preset_chosen = Signal(str)
     settings_entered = Signal(dict, str)
     prior_entered = Signal(dict)
     sampler_entered = Signal(dict)
@@ -88,13 +87,7 @@ class RunPanel(RunFrame):
         rows = QFormLayout()
         rows.setHorizontalSpacing(10)
         rows.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
-        self._preset = ChoiceBox()
-        self._preset.addItem("Choose a preset…", "")
-        for name, description in presets.items():
-            self._preset.addItem(name[:1].upper() + name[1:], name)
-            self._preset.setItemData(self._preset.count() - 1, description, Qt.ItemDataRole.ToolTipRole)
-        self._preset.setToolTip("Fills in sampler, steps and samples for a purpose.")
-        self._preset.activated.connect(self._preset_activated)
+        self.presets.set_presets(presets)
         self.prior = PriorChoice("Prior", last=OTHER_PRIORS)
         self.prior.box.setToolTip("What is known about shapes before the data are seen.")
         self.prior.chosen.connect(self._prior_chosen)
@@ -117,7 +110,6 @@ class RunPanel(RunFrame):
         self.settings_form.changed.connect(self._enter_settings)
         self.frame_form = ModelForm(FrameSpec, own_toggle=False)
         self.frame_form.changed.connect(self._enter_frame)
-        rows.addRow(form_label("Preset"), self._preset)
         rows.addRow(form_label("Prior"), self.prior)
         rows.addRow(self._weights_row)
         rows.addRow(self._prior_form)
@@ -160,11 +152,6 @@ class RunPanel(RunFrame):
     def _show_sampler(self) -> None:
         for key, form in self._sampler_forms.items():
             form.setVisible(key == self._sampler.currentData())
-
-    def _preset_activated(self, index: int) -> None:
-        if self._preset.itemData(index):
-            self.preset_chosen.emit(self._preset.itemData(index))
-            self._preset.setCurrentIndex(index)
 
     def _prior_chosen(self, key: str) -> None:
         self._show_prior()

@@ -17,6 +17,7 @@ from PySide6.QtWidgets import (
 
 from app import style
 from app.forms import LABEL_WIDTH
+from app.panels.plan import PlanNotes, PresetChoice
 
 
 class RunFrame(QWidget):
@@ -33,6 +34,7 @@ class RunFrame(QWidget):
     cancel_wanted = Signal()
     folder_wanted = Signal()
     next_wanted = Signal()
+    preset_chosen = Signal(str)
 
     def __init__(self, title: str, parent: QWidget | None = None, *, verb: str = "Run") -> None:
         super().__init__(parent)
@@ -45,6 +47,9 @@ class RunFrame(QWidget):
         self._scroll.setWidgetResizable(True)
         self._scroll.setFrameShape(QFrame.Shape.NoFrame)
         self._scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.presets = PresetChoice()
+        self.presets.chosen.connect(self.preset_chosen)
+        self.notes = PlanNotes()
         self._sentence = words_label("")
         self._reason = words_label("warning")
         self._progress = QProgressBar()
@@ -70,8 +75,16 @@ class RunFrame(QWidget):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(10, 4, 4, 8)
         layout.addWidget(title_label)
+        layout.addWidget(self.presets)
         layout.addWidget(self._scroll, 1)
-        for part in (self._sentence, self._reason, self._status, self._progress, self.next_button):
+        for part in (
+            self._sentence,
+            self.notes,
+            self._reason,
+            self._status,
+            self._progress,
+            self.next_button,
+        ):
             layout.addWidget(part)
         layout.addLayout(buttons)
         self.set_progress(None, "")
@@ -99,6 +112,7 @@ class RunFrame(QWidget):
         self._sentence.setVisible(bool(sentence) and not reason)
         self._reason.setText(reason)
         self._reason.setVisible(bool(reason) and not self._running)
+        self.notes.setVisible(not reason and not self._running)
         self.run_button.setEnabled(not reason and not self._running)
         self.run_button.setToolTip(reason or "Start the run (Ctrl+R)")
 
@@ -106,6 +120,8 @@ class RunFrame(QWidget):
         """Show whether a job is running."""
         self._running = running
         self._page.setEnabled(not running)
+        self.presets.setEnabled(not running)
+        self.notes.setVisible(not running and not self._reason.text())
         self.run_button.setVisible(not running)
         self.cancel_button.setVisible(running)
         self.cancel_button.setEnabled(running and not cancelling)

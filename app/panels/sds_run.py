@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from PySide6.QtCore import Qt, Signal
+from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QCheckBox, QFormLayout, QVBoxLayout, QWidget
 
 from app.forms import ModelForm
@@ -19,7 +19,6 @@ DENOISERS = {"closed_form": "Closed form (no training)", "trained": "Trained den
 class SdsPanel(RunFrame):
     """Everything between the class averages and the volumes."""
 
-    preset_chosen = Signal(str)
     settings_entered = Signal(dict, str)
     denoiser_entered = Signal(dict)
     distillation_entered = Signal(dict)
@@ -57,14 +56,7 @@ class SdsPanel(RunFrame):
     def _make_page(self, presets: dict[str, str]) -> QWidget:
         page = QWidget()
         page.setObjectName("page")
-        self._preset = ChoiceBox()
-        self._preset.addItem("Choose a preset…", "")
-        for name, description in presets.items():
-            self._preset.addItem(name[:1].upper() + name[1:], name)
-            self._preset.setItemData(self._preset.count() - 1, description, Qt.ItemDataRole.ToolTipRole)
-        self._preset.setToolTip("Fills in box, denoiser, starts and steps for a purpose.")
-        self._preset.setAccessibleName("Preset")
-        self._preset.activated.connect(self._preset_activated)
+        self.presets.set_presets(presets)
         self._denoiser = ChoiceBox()
         for key, words in DENOISERS.items():
             self._denoiser.addItem(words, key)
@@ -85,7 +77,6 @@ class SdsPanel(RunFrame):
         rows = QFormLayout()
         rows.setHorizontalSpacing(10)
         rows.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
-        rows.addRow(form_label("Preset"), self._preset)
         rows.addRow(form_label("Denoiser"), self._denoiser)
         rows.addRow(self._weights)
         rows.addRow(self._closed_form)
@@ -113,11 +104,6 @@ class SdsPanel(RunFrame):
         trained = self._denoiser.currentData() == "trained"
         self._weights.setVisible(trained)
         self._closed_form.setVisible(not trained and self.advanced.isChecked())
-
-    def _preset_activated(self, index: int) -> None:
-        if self._preset.itemData(index):
-            self.preset_chosen.emit(self._preset.itemData(index))
-            self._preset.setCurrentIndex(index)
 
     def _denoiser_activated(self, _index: int) -> None:
         self._show_denoiser()

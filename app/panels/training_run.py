@@ -10,6 +10,7 @@ from PySide6.QtWidgets import QCheckBox, QFormLayout, QLabel, QVBoxLayout, QWidg
 from app.forms import ModelForm
 from app.panels.run_frame import FileRow, RunFrame, form_label
 from app.training_session import SETTINGS
+from engine.specs.presets import presets_of
 from engine.specs.sds import TrainDenoiserSpec
 
 LABELS = {"batch": "Images per step", "warmup": "Warm-up steps"}
@@ -47,6 +48,7 @@ class TrainingPanel(RunFrame):
         layout.addLayout(self._rows)
         layout.addStretch(1)
         self.set_page(page)
+        self.presets.set_presets(presets_of("train_denoiser"))
         self._show_advanced(False)
 
     def show_values(self, settings: dict[str, Any], start_from: str) -> None:

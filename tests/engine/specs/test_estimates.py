@@ -1,0 +1,153 @@
+"""Estimates: laws that any sensible one keeps, and words."""
+
+from __future__ import annotations
+
+import pytest
+
+from engine.specs.components import Algorithm1, GaussianPrior, ProjectionPoints, Proximal
+from engine.specs.estimates import (
+    HIGH,
+    LOW,
+    REFERENCE_S,
+    Facts,
+    Machine,
+    Past,
+    bytes_needed,
+    corrected,
+    estimate,
+    seconds,
+    sentence,
+    size_words,
+    speed_of,
+    time_words,
+)
+from engine.specs.job import DpsSpec, TrainPriorSpec
+from engine.specs.presets import DENOISER_PRESETS, PRESETS, SDS_PRESETS
+from engine.specs.sds import ClassAveragesInput, SdsSpec, TrainDenoiserSpec
+
+VIEW = ProjectionPoints(file="/a.csv", rotation=(1.0, 0.0, 0.0, 0.0))
+AVERAGES = ClassAveragesInput(file="/a.mrcs")
+THREE = Facts(views=3)
+FORTY = Facts(images=40, box=40)
+
+
+def points(**changes: object) -> DpsSpec:
+    return DpsSpec(observations=(VIEW,), **changes)  # type: ignore[arg-type]
+
+
+def test_more_work_takes_longer() -> None:
+    base = seconds(points(), THREE)
+    assert seconds(points(samples=10), THREE) > 1.8 * base
+    assert seconds(points(points=2048), THREE) > 3 * base
+    assert seconds(points(sampler=Proximal(steps=80)), THREE) > 1.8 * base
+    assert seconds(points(sampler=Algorithm1()), THREE) > 2 * base
+    assert seconds(points(), Facts(views=6)) > base > seconds(points(prior=GaussianPrior()), THREE)
+    one = SdsSpec(averages=AVERAGES)
+    for more in (
+        seconds(SdsSpec(averages=AVERAGES, restarts=20), FORTY),
+        seconds(SdsSpec(averages=AVERAGES, volumes="each"), FORTY),
+        seconds(one, Facts(images=80, box=40)),
+        seconds(one, Facts(images=40, box=80)),
+    ):
+        assert more > 1.2 * seconds(one, FORTY)
+
+
+@pytest.mark.parametrize("facts", [Facts(), THREE, FORTY])
+def test_presets_are_in_order(facts: Facts) -> None:
+    taken = [seconds(PRESETS[n].spec((VIEW,)), facts) for n in ("quick look", "standard", "thorough")]
+    assert taken == sorted(taken)
+    taken = [seconds(SDS_PRESETS[n].spec(AVERAGES), facts) for n in ("quick look", "standard", "thorough")]
+    assert taken == sorted(taken)
+    minutes = [
+        DENOISER_PRESETS[n].settings.get("minutes", 20) for n in ("quick look", "standard", "thorough")
+    ]
+    assert minutes == sorted(minutes)
+
+
+def test_measured_runs_are_within_the_range() -> None:
+    """Measured with two cores that did little else."""
+    machine = Machine(busy=0.3)
+    for spec, facts, taken in (
+        (points(samples=3), THREE, 20.3),
+        (points(samples=3, prior=GaussianPrior()), THREE, 8.7),
+        (SdsSpec(averages=AVERAGES, restarts=3, refine_rounds=8), FORTY, 11.2),
+    ):
+        found = estimate(spec, facts, machine)
+        assert found.low < taken < found.high
+
+
+def test_a_faster_computer_takes_less_time() -> None:
+    slow, fast = (estimate(points(), THREE, Machine(speed=s)) for s in (1.0, 2.0))
+    assert fast.high == pytest.approx(slow.high / 2)
+    more = estimate(points(), THREE, Machine(cores=8))
+    assert slow.high / 4 < more.high < slow.high / 2
+    busy = estimate(points(), THREE, Machine(busy=1.0))
+    assert (busy.low, busy.high) == (slow.low, pytest.approx(2 * slow.high))
+
+
+def test_finished_runs_correct_the_time() -> None:
+    assert corrected(10.0, ()) == (10 * LOW, 10 * HIGH)
+    twice = [Past("dps", False, p, 2 * p) for p in (5.0, 10.0, 30.0)]
+    low, high = corrected(10.0, twice)
+    assert low < 20 < high
+    assert high / low < HIGH / LOW
+    found = estimate(points(), THREE, Machine(), [*twice, Past("sds", False, 1.0, 900.0)])
+    assert found.runs == 3
+    assert found.low > estimate(points(), THREE, Machine()).low
+
+
+def test_nobody_knows_how_long_a_gpu_takes_until_it_has() -> None:
+    machine = Machine(gpu="A GPU", gpu_free=10**10)
+    found = estimate(points(), THREE, machine)
+    assert not found.known
+    assert found.gpu_memory > 0
+    assert "not known until a run on it has finished" in sentence(found, machine)
+    assert estimate(points(device="cpu"), THREE, machine).known
+    after = estimate(points(), THREE, machine, [Past("dps", True, 20.0, 2.0)])
+    assert after.known
+    assert after.high < 20
+
+
+def test_trainings_take_what_they_were_given() -> None:
+    found = estimate(TrainDenoiserSpec(averages=AVERAGES, minutes=20), FORTY, Machine())
+    assert found.low == 1200
+    assert found.high < 1.3 * 1200
+    assert estimate(TrainPriorSpec(clouds="/c", hours=2), Facts(), Machine(), ()).low == 7200
+
+
+@pytest.mark.parametrize(
+    ("spec", "facts", "measured_MB"),
+    [
+        (points(samples=2), THREE, 525), (points(samples=1, points=2048), THREE, 782),
+        (points(samples=2, sampler=Algorithm1()), THREE, 775),
+        (SdsSpec(averages=AVERAGES), FORTY, 732), (SdsSpec(averages=AVERAGES), Facts(16, 64), 927),
+        (SdsSpec(averages=AVERAGES), Facts(16, 96), 1161), (SdsSpec(averages=AVERAGES), Facts(100, 64), 952),
+        (TrainDenoiserSpec(averages=AVERAGES), FORTY, 680),
+        (TrainDenoiserSpec(averages=AVERAGES, batch=64), Facts(16, 96), 3136),
+        (TrainDenoiserSpec(averages=AVERAGES, batch=8, architecture="paper"), Facts(16, 64), 1188),
+        (TrainPriorSpec(clouds="/c"), Facts(), 1268),
+    ],
+)  # fmt: skip
+def test_memory_is_about_what_was_measured(spec, facts: Facts, measured_MB: float) -> None:
+    assert bytes_needed(spec, facts)[0] / 1e6 == pytest.approx(measured_MB, rel=0.3)
+
+
+def test_speed_is_relative_to_the_reference() -> None:
+    assert speed_of(REFERENCE_S) == pytest.approx(1)
+    assert speed_of({k: v / 3 for k, v in REFERENCE_S.items()}) == pytest.approx(3)
+    assert speed_of({}) == 1
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "words"),
+    [(1, 3, "5 s"), (21, 49, "20 to 50 s"), (100, 250, "1.5 to 4 min"), (700, 1500, "12 to 25 min"),
+     (5000, 9000, "1.5 to 2.5 h"), (90_000, 400_000, "1 to 4.5 days")],
+)  # fmt: skip
+def test_times_are_said_roundly(low: float, high: float, words: str) -> None:
+    assert time_words(low, high) == words
+
+
+def test_sizes_are_said_roundly() -> None:
+    assert (size_words(700_000_000), size_words(1_230_000_000)) == ("700 MB", "1.2 GB")
+    found = estimate(points(), THREE, Machine())
+    assert sentence(found, Machine()).startswith("About ")
