@@ -15,7 +15,7 @@ from app.style import Theme
 if TYPE_CHECKING:
     from app.main_window import MainWindow
 
-FEATURES: tuple[str, ...] = ()
+FEATURES: tuple[str, ...] = ("app.planning:Planning",)
 """``module:Class`` of each, in the order in which they are made."""
 
 
