@@ -199,7 +199,7 @@ def test_settings_and_the_prior_to_start_from(window: MainWindow, library: Path,
     form.field("hours").setValue(2.5)
     form.field("width").setText("4")
     form.field("width").textEdited.emit("4")
-    assert "greater than or equal to 8" in prior.run_panel._reason.text()
+    assert "at least 8" in prior.run_panel._reason.text()
     form.field("width").setText("")
     form.field("width").textEdited.emit("")
     assert prior.session.spec().hours == 2.5
