@@ -15,7 +15,10 @@ from app.style import Theme
 if TYPE_CHECKING:
     from app.main_window import MainWindow
 
-FEATURES: tuple[str, ...] = ("app.planning:Planning",)
+FEATURES: tuple[str, ...] = (
+    "app.project_view:ProjectView",
+    "app.planning:Planning",
+)
 """``module:Class`` of each, in the order in which they are made."""
 
 

@@ -112,7 +112,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     application.setWindowIcon(style.icon("verglas"))
     window.show()
     collector = GarbageCollector()
-    window.modes.add_files(chosen.paths)
+    if chosen.paths:
+        window.modes.add_files(chosen.paths)
+    else:
+        window.features["project"].resume()
     _prewarm()
     code = application.exec()
     collector.stop()

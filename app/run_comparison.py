@@ -21,6 +21,7 @@ from engine.jobs.run_dir import RunDir
 LONGEST_LIST = 12  # entries that are shown; of longer lists the number
 _RESOLUTION = re.compile(r"resolution_0p(\d+)_A")
 _SAID = ("energies", "frame", "truth", "summary")  # said better by the measures, or by the settings
+_INDICES = ("medoid", "best")
 _UNITS = {"A": "Å", "deg": "°", "px": "px"}
 
 
@@ -125,6 +126,8 @@ def _numbers(values: dict[str, Any], where: str = "") -> Iterator[tuple[str, str
         label = f"{where}{_label(key)}"
         if isinstance(value, dict) and where.count(": ") < 2:
             yield from _numbers(value, f"{label}: ")
+        elif key in _INDICES:
+            continue
         elif isinstance(value, bool):
             yield label, "yes" if value else "no"
         elif isinstance(value, int | float) and key != "schema_version" and np.isfinite(value):

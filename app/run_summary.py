@@ -9,8 +9,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from app.next_steps import steps_for
+from engine.errors import VerglasError
 from engine.events import TERMINAL, Event, Failed, Started, from_line
 from engine.jobs import run_lock
+from engine.specs import codec
 
 STATES = ("running", "completed", "failed", "cancelled", "interrupted", "damaged")
 KINDS = {
@@ -49,6 +52,7 @@ class RunSummary:
     seconds : how long it took; None while it is not known.
     problem : why it failed or can't be read, in words.
     inputs : files that it names.
+    steps : what usually comes next: key, title and tip of each hint.
     haystack : what searching looks through, in lower case.
     picture : the file that its thumbnail is made from, or None.
     """
@@ -66,6 +70,7 @@ class RunSummary:
     inputs: tuple[str, ...] = ()
     parts: tuple[Part, ...] = ()
     picture: Path | None = None
+    steps: tuple[tuple[str, str, str], ...] = ()
     haystack: str = field(default="", repr=False)
 
     @property
@@ -107,7 +112,8 @@ def _read(folder: Path, stamp: tuple[Any, ...]) -> RunSummary:
     spec_file = folder / "spec.json"
     if spec_file.stat().st_size > _LARGEST_SPEC:
         raise ValueError("spec.json is too large")
-    spec = json.loads(spec_file.read_text(encoding="utf-8"))
+    text = spec_file.read_text(encoding="utf-8")
+    spec = json.loads(text)
     if not isinstance(spec, dict):
         raise ValueError("spec.json holds no settings")
     kind = str(spec.get("kind", ""))
@@ -121,6 +127,7 @@ def _read(folder: Path, stamp: tuple[Any, ...]) -> RunSummary:
     if seconds is None and started is not None and ended is not None:
         seconds = ended.time - started.time
     parts = tuple(_parts(folder / "results"))
+    steps = _steps(folder, text) if state == "completed" else ()
     flat = " ".join(f"{key} {value}" for key, value in flatten(spec) if value not in ("", None))
     return RunSummary(
         folder=folder,
@@ -136,6 +143,7 @@ def _read(folder: Path, stamp: tuple[Any, ...]) -> RunSummary:
         inputs=tuple(_files(spec)),
         parts=parts,
         picture=_picture(folder, kind),
+        steps=steps,
         haystack=f"{folder.name} {KINDS.get(kind, kind)} {state} {flat}".lower(),
     )
 
@@ -184,6 +192,14 @@ def _event(line: bytes) -> Event | None:
         return from_line(line.decode())
     except ValueError:
         return None
+
+
+def _steps(folder: Path, text: str) -> tuple[tuple[str, str, str], ...]:
+    try:
+        spec = codec.from_json(text)
+    except VerglasError:
+        return ()
+    return tuple((step.key, step.title, step.tip) for step in steps_for(spec, folder))
 
 
 def _parts(results: Path) -> Iterator[Part]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from PySide6.QtCore import QModelIndex, QPoint, Qt, QTimer, Signal
-from PySide6.QtGui import QKeyEvent, QPixmap, QShowEvent
+from PySide6.QtGui import QColor, QKeyEvent, QPalette, QPixmap, QShowEvent
 from PySide6.QtWidgets import (
     QAbstractItemView,
     QHBoxLayout,
@@ -139,6 +139,11 @@ class ProjectTree(QWidget):
     def set_theme(self, theme: Theme) -> None:
         """Use a theme's colours; pictures are asked for anew."""
         self.delegate.set_theme(theme)
+        palette = self.tree.palette()
+        tint = QColor(theme.accent)
+        tint.setAlpha(60)  # also beside the row, where the arrow is
+        palette.setColor(QPalette.ColorRole.Highlight, tint)
+        self.tree.setPalette(palette)
         self._pictures.clear()
         for item in self._items.values():
             item.setData(0, PICTURE, None)

@@ -45,6 +45,7 @@ class RunComparison(QDialog):
         self.table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
         self.table.setShowGrid(False)
         self.table.setWordWrap(False)
+        self.table.setFocusPolicy(Qt.FocusPolicy.ClickFocus)
         header = self.table.horizontalHeader()
         header.setDefaultAlignment(Qt.AlignmentFlag.AlignLeft)
         for column in range(3):
@@ -74,6 +75,7 @@ class RunComparison(QDialog):
         self._show()
         self.show()
         self.raise_()
+        self.copy.setFocus()
         self.activateWindow()
 
     def shown_rows(self) -> list[Row]:

@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from PySide6.QtCore import QAbstractItemModel, QModelIndex, QPersistentModelIndex, QRect, QSize, Qt, Signal
-from PySide6.QtGui import QColor, QFont, QFontMetrics, QIcon, QPainter, QPixmap
+from PySide6.QtGui import QColor, QFont, QFontMetrics, QPainter, QPixmap
 from PySide6.QtWidgets import (
-    QApplication,
     QLineEdit,
     QStyle,
     QStyledItemDelegate,
@@ -107,7 +106,9 @@ class RowDelegate(QStyledItemDelegate):
             place = QRect(left, rect.top() + 3, row.picture, row.picture)
             self._draw_picture(painter, place, index.data(PICTURE))
             left += row.picture + 8
-        self._draw_words(painter, row, QRect(left, rect.top() + 3, rect.right() - left - 2, rect.height()))
+        lines = 1 + len(row.lines) + bool(row.note)
+        top = rect.top() + max(2, (rect.height() - lines * painter.fontMetrics().height()) // 2)
+        self._draw_words(painter, row, QRect(left, top, rect.right() - left - 2, rect.height()))
         painter.restore()
 
     def _draw_picture(self, painter: QPainter, place: QRect, picture: object) -> None:
@@ -189,9 +190,3 @@ def state_colour(state: str, theme: Theme) -> str:
     return {
         "running": theme.accent, "completed": theme.good, "failed": theme.error, "damaged": theme.error,
     }.get(state, theme.warning)  # fmt: skip
-
-
-def standard_icon(name: QStyle.StandardPixmap) -> QIcon:
-    """One of the style's own icons."""
-    style = QApplication.style()
-    return style.standardIcon(name)
