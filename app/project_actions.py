@@ -29,7 +29,7 @@ class ProjectActions:
         window = view.window
         commands = window.commands
         file_menu = commands.menu("&File")
-        first = file_menu.actions()[0] if file_menu.actions() else None
+        first = file_menu.actions()[0]
         add_file = partial(commands.add, "&File", before=first)
         new = add_file("&New project…", view.new, tip="A folder for the runs of one question, with notes")
         open_ = add_file("Open pro&ject…", view.open, tip="With the session that it was left with")

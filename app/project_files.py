@@ -62,7 +62,7 @@ class ProjectFile:
         entries.pop(run, None)
         if text:
             entries[run] = text
-        return replace(self, **{table: entries})
+        return replace(self, names=entries) if table == "names" else replace(self, notes=entries)
 
 
 # ---- project.json ---------------------------------------------------------------------------------

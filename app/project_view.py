@@ -139,10 +139,7 @@ class ProjectView(Feature):
             )
         if root is not None:
             place = root
-            window.in_background(
-                lambda: (project_files.create_project(place, place.name), open_project(place))[1],
-                lambda found: self._opened(place, found, fresh=True),
-            )
+            window.in_background(partial(_made, place), lambda found: self._opened(place, found, fresh=True))
 
     def open(self, root: Path | None = None) -> None:
         """Open a project, with the session that it was left with."""
@@ -315,3 +312,8 @@ class ProjectView(Feature):
         self.show_tree()
         self.panel.search.setFocus()
         self.panel.search.selectAll()
+
+
+def _made(root: Path) -> tuple[Any, ...]:
+    project_files.create_project(root, root.name)
+    return open_project(root)

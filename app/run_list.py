@@ -300,7 +300,10 @@ def pixmap_of(made: Thumbnail | None, theme: Theme) -> QPixmap:
     if not made.mask:
         return QPixmap.fromImage(QImage(made.pixels.data, size, size, size, QImage.Format.Format_Grayscale8))
     share = made.pixels[..., None].astype(np.float32) / 255
-    ends = [np.array(QColor(c).getRgb()[:3], np.float32) for c in (theme.canvas, theme.series[0])]
+    ends = [
+        np.array([colour.red(), colour.green(), colour.blue()], np.float32)
+        for colour in map(QColor, (theme.canvas, theme.series[0]))
+    ]
     mixed = np.ascontiguousarray(np.rint(ends[0] + share * (ends[1] - ends[0])).astype(np.uint8))
     return QPixmap.fromImage(QImage(mixed.data, size, size, 3 * size, QImage.Format.Format_RGB888))
 

@@ -203,9 +203,8 @@ class ProjectTree(QWidget):
 
     def visible_runs(self) -> list[str]:
         """Keys of the runs that the search has left, from the top."""
-        group = self._groups["Runs"]
-        items = (group.child(i) for i in range(group.childCount()))
-        return [row.key for item in items if not item.isHidden() and (row := row_of(item)) is not None]
+        shown = [item for item in _children(self._groups["Runs"]) if not item.isHidden()]
+        return [row.key for item in shown if (row := row_of(item)) is not None]
 
     def showEvent(self, event: QShowEvent) -> None:
         """What has changed meanwhile is wanted now."""
@@ -224,10 +223,11 @@ class ProjectTree(QWidget):
 
     def _fill(self, parent: QTreeWidgetItem, rows: Sequence[TreeRow]) -> None:
         wanted = {row.key for row in rows}
-        for i in reversed(range(parent.childCount())):
-            row = row_of(parent.child(i))
+        for child in _children(parent):
+            row = row_of(child)
             if row is None or row.key not in wanted:
-                self._forget(parent.takeChild(i))
+                parent.removeChild(child)
+                self._forget(child)
         for i, row in enumerate(rows):
             item = self._items.get(row.key)
             if item is None:
@@ -260,8 +260,9 @@ class ProjectTree(QWidget):
             self._fill(item, row.children)
 
     def _forget(self, item: QTreeWidgetItem) -> None:
-        for i in reversed(range(item.childCount())):
-            self._forget(item.takeChild(i))
+        for child in _children(item):
+            item.removeChild(child)
+            self._forget(child)
         row = row_of(item)
         if row is not None:
             self._items.pop(row.key, None)
@@ -284,9 +285,7 @@ class ProjectTree(QWidget):
         wanted = self.search.text().lower().split()
         runs = self._groups["Runs"]
         for name in ("Runs", "Inputs"):
-            group = self._groups[name]
-            for i in range(group.childCount()):
-                item = group.child(i)
+            for item in _children(self._groups[name]):
                 row = row_of(item)
                 fits = row is not None and all(word in row.haystack for word in wanted)
                 if item.isHidden() == fits:
@@ -313,6 +312,11 @@ class ProjectTree(QWidget):
             if isinstance(row, TreeRow):
                 yield row
             index = tree.indexBelow(index)
+
+
+def _children(item: QTreeWidgetItem) -> list[QTreeWidgetItem]:
+    found = (item.child(i) for i in range(item.childCount()))
+    return [child for child in found if child is not None]
 
 
 def row_of(item: QTreeWidgetItem | None) -> TreeRow | None:

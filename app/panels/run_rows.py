@@ -83,7 +83,7 @@ class RowDelegate(QStyledItemDelegate):
         if not isinstance(row, TreeRow):
             return super().sizeHint(option, index)
         lines = 1 + len(row.lines) + bool(row.note)
-        height = max(row.picture + PAD, lines * option.fontMetrics.height() + PAD)  # type: ignore[attr-defined]
+        height = max(row.picture + PAD, lines * option.fontMetrics.height() + PAD)
         return QSize(120, height + 2)
 
     def paint(self, painter: QPainter, option: QStyleOptionViewItem, index: _Index) -> None:  # noqa: D102
@@ -91,14 +91,14 @@ class RowDelegate(QStyledItemDelegate):
         if not isinstance(row, TreeRow):
             super().paint(painter, option, index)
             return
-        theme, rect = self._theme, QRect(option.rect)  # type: ignore[attr-defined]
-        chosen = bool(option.state & QStyle.StateFlag.State_Selected)  # type: ignore[attr-defined]
+        theme, rect = self._theme, QRect(option.rect)
+        chosen = bool(option.state & QStyle.StateFlag.State_Selected)
         painter.save()
         if chosen:
             tint = QColor(theme.accent)
             tint.setAlpha(60)
             painter.fillRect(rect, tint)
-        if option.state & QStyle.StateFlag.State_HasFocus:  # type: ignore[attr-defined]
+        if option.state & QStyle.StateFlag.State_HasFocus:
             painter.setPen(QColor(theme.accent))
             painter.drawRect(rect.adjusted(0, 0, -1, -1))
         left = rect.left() + 2
@@ -178,7 +178,7 @@ class RowDelegate(QStyledItemDelegate):
         self, editor: QWidget, option: QStyleOptionViewItem, index: _Index
     ) -> None:
         row = index.data(ROW)
-        rect = QRect(option.rect)  # type: ignore[attr-defined]
+        rect = QRect(option.rect)
         if isinstance(row, TreeRow) and row.picture:
             rect.setLeft(rect.left() + row.picture + 8)
         rect.setHeight(min(rect.height(), editor.sizeHint().height()))
