@@ -15,6 +15,10 @@ INPUTS = (
     "All files (*)"
 )
 
+REFERENCES = (
+    "Models, maps and points (*.pdb *.cif *.ent *.pdb1 *.gz *.mrc *.map *.ccp4 *.csv *.npz);;All files (*)"
+)
+
 
 class Dialogs:
     """Asks the user through modal dialogs.
@@ -31,6 +35,11 @@ class Dialogs:
         """Files to add."""
         names, _ = QFileDialog.getOpenFileNames(self._parent, "Add files", folder, INPUTS)
         return [Path(name) for name in names]
+
+    def reference(self, folder: str) -> Path | None:
+        """A file to lay over a picture."""
+        name, _ = QFileDialog.getOpenFileName(self._parent, "Lay a file over", folder, REFERENCES)
+        return Path(name) if name else None
 
     def weights(self, folder: str, title: str = "Weights of a prior") -> Path | None:
         """A file with the weights of a network."""

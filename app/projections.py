@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from app.surfaces import Density, Profile
 
 MOVING, STILL = 72, 128  # samples along each edge of the cube that is looked through
-KINDS = {"mip": "Maximum projection", "xray": "Sum projection"}
+KINDS = {"mip": "Max. projection", "xray": "Sum projection"}
 
 
 @dataclass(frozen=True)

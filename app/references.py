@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zipfile
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -43,8 +43,8 @@ class Reference:
     atoms_A: NDArray[np.float32]
     chains: NDArray[np.int32]
     chain_names: tuple[str, ...] = ()
-    ends_A: NDArray[np.float32] = np.zeros((0, 2, 3), np.float32)
-    end_chains: NDArray[np.int32] = np.zeros(0, np.int32)
+    ends_A: NDArray[np.float32] = field(default_factory=lambda: np.zeros((0, 2, 3), np.float32))
+    end_chains: NDArray[np.int32] = field(default_factory=lambda: np.zeros(0, np.int32))
     density: Density | None = None
     notes: tuple[str, ...] = ()
 

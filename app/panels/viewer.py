@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QSize, Qt, Signal
-from PySide6.QtGui import QImage
+from collections.abc import Sequence
+
+from PySide6.QtCore import QPoint, QSize, Qt, Signal
+from PySide6.QtGui import QImage, QResizeEvent
 from PySide6.QtWidgets import (
     QHBoxLayout,
     QLabel,
     QSizePolicy,
-    QSlider,
     QStackedWidget,
     QToolButton,
     QVBoxLayout,
@@ -19,11 +20,14 @@ from app import style
 from app.number_fields import ChoiceBox
 from app.panels.images_page import ImagesPage
 from app.panels.page import Page
+from app.panels.view_drawer import PAGES as DRAWER_PAGES
+from app.panels.view_drawer import ViewDrawer
 from app.panels.volume_page import VolumePage
 from app.style import Theme
 from app.viewers.points import PointsView
 from app.viewers.scene import ALONG_Z
 
+COLOURS = (("sample", "Colour by sample"), ("spread", "Colour by spread"))
 OWN_PAGES = ("welcome", "points")  # under the controls of the point clouds
 WELCOME = "Drop your projections here"
 STEPS = (
@@ -38,6 +42,9 @@ class ViewerPanel(QWidget):
     """Toolbar, welcome page and :class:`~app.viewers.points.PointsView`."""
 
     by_spread_chosen = Signal(bool)
+    colour_chosen = Signal(str)
+    page_shown = Signal(str)
+    sample_chosen = Signal()
     screenshot_wanted = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
@@ -47,23 +54,13 @@ class ViewerPanel(QWidget):
         self._sample.setMaximumWidth(130)
         self._sample.setToolTip("Show all samples together, or one ([ and ])")
         self._sample.setAccessibleName("Sample shown")
-        self._sample.currentIndexChanged.connect(
-            lambda _i: self.points.set_sample(self._sample.currentData())
-        )
+        self._sample.currentIndexChanged.connect(self._sample_changed)
         self._colour = ChoiceBox()
-        self._colour.addItem("Colour by sample", False)
-        self._colour.addItem("Colour by spread", True)
-        self._colour.setMaximumWidth(160)
-        self._colour.setToolTip("Spread: how far the samples disagree about each point, Å (C)")
+        self._colour.setMaximumWidth(170)
+        self._colour.setToolTip("What the colours mean (C). Spread: how far the samples disagree, Å")
+        self.set_colours(())
         self._colour.setAccessibleName("Colouring")
         self._colour.currentIndexChanged.connect(self._colour_changed)
-        self._size = QSlider(Qt.Orientation.Horizontal)
-        self._size.setRange(25, 200)
-        self._size.setValue(100)
-        self._size.setFixedWidth(90)
-        self._size.setToolTip("Size of the points, % of their share of the object's volume")
-        self._size.setAccessibleName("Size of the points")
-        self._size.valueChanged.connect(lambda value: self.points.set_size_factor(value / 100))
         self._caption = QLabel()
         self._caption.setObjectName("muted")
         # Its text changes with every step: it must not push the columns about.
@@ -72,12 +69,15 @@ class ViewerPanel(QWidget):
         self._reset.clicked.connect(self.points.reset_view)
         self._shot = self._button("Save a picture (Ctrl+Shift+S)")
         self._shot.clicked.connect(self.screenshot_wanted)
+        self._view = self._button("View settings: point size, background, clipping, what is laid over (V)")
+        self._view.clicked.connect(self.toggle_drawer)
         self._bar = QWidget()
         bar = QHBoxLayout(self._bar)
         bar.setContentsMargins(4, 8, 4, 0)
-        for part in (self._sample, self._colour, QLabel("Size"), self._size):
+        for part in (self._sample, self._colour):
             bar.addWidget(part)
         bar.addWidget(self._caption, 1)
+        bar.addWidget(self._view)
         bar.addWidget(self._reset)
         bar.addWidget(self._shot)
         self._stack = QStackedWidget()
@@ -89,10 +89,15 @@ class ViewerPanel(QWidget):
         self.add_page("images", self.images)
         for page in (self.volume, self.images):
             page.screenshot_wanted.connect(self.screenshot_wanted)
+        self.volume.view_wanted.connect(self.toggle_drawer)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self._bar)
         layout.addWidget(self._stack, 1)
+        self.drawer = ViewDrawer(self)
+        self.drawer.size_changed.connect(self.points.set_size_factor)
+        self.drawer.closed.connect(self.toggle_drawer)
+        self._drawer_open = False
         self.set_samples(0)
         self.retint()
 
@@ -105,6 +110,29 @@ class ViewerPanel(QWidget):
         """Fill the middle with ``welcome``, ``points``, or a page that was added."""
         self._stack.setCurrentWidget(self._pages[name])
         self._bar.setVisible(name in OWN_PAGES)
+        self._place_drawer()
+        self.page_shown.emit(name)
+
+    def toggle_drawer(self) -> None:
+        """Show the view settings, or put them away."""
+        self._drawer_open = not self._drawer_open
+        self._place_drawer()
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Keep the view settings within the picture."""
+        super().resizeEvent(event)
+        self._place_drawer()
+
+    def _place_drawer(self) -> None:
+        page = self.page
+        self.drawer.setVisible(self._drawer_open and page in DRAWER_PAGES)
+        if self.drawer.isVisibleTo(self):
+            self.drawer.set_page(page)
+            canvas = self.points if page == "points" else self.volume.volume
+            corner = canvas.mapTo(self, QPoint(8, 8))
+            # Before the first layout the canvas doesn't know yet where it is.
+            self.drawer.place(corner.x(), corner.y(), max(200, canvas.height() - 56))
+            self.drawer.raise_()
 
     @property
     def page(self) -> str:
@@ -115,6 +143,8 @@ class ViewerPanel(QWidget):
         """Draw the icons in the present colours."""
         self._reset.setIcon(style.icon("reset"))
         self._shot.setIcon(style.icon("screenshot"))
+        self._view.setIcon(style.icon("settings"))
+        self.drawer.retint()
 
     def set_theme(self, theme: Theme) -> None:
         """Use a theme's colours."""
@@ -127,7 +157,7 @@ class ViewerPanel(QWidget):
     def set_samples(self, count: int) -> None:
         """Offer this many samples; none shows the welcome page."""
         self.show_page("points" if count else "welcome")
-        for part in (self._sample, self._colour, self._size, self._reset, self._shot):
+        for part in (self._sample, self._colour, self._view, self._reset, self._shot):
             part.setEnabled(count > 0)
         if self._sample.count() == count + 1:
             return
@@ -176,18 +206,43 @@ class ViewerPanel(QWidget):
             self._sample.setCurrentIndex((self._sample.currentIndex() + step) % count)
 
     def toggle_colouring(self) -> None:
-        """Between by sample and by spread; or between plain and motion."""
+        """To the next meaning of the colours of points; or between plain and motion."""
         page = self._obeying()
         if page is not None:
             page.toggle_colouring()
             return
         if not self._colour.isHidden():
-            self._colour.setCurrentIndex(1 - self._colour.currentIndex())
+            self._colour.setCurrentIndex((self._colour.currentIndex() + 1) % self._colour.count())
+
+    def set_colours(self, more: Sequence[tuple[str, str]]) -> None:
+        """Offer further meanings (key, name) of the colours besides sample and spread."""
+        entries = [*COLOURS, *more]
+        if [self._colour.itemData(i) for i in range(self._colour.count())] == [k for k, _ in entries]:
+            return
+        chosen = self._colour.currentData()
+        self._colour.blockSignals(True)
+        self._colour.clear()
+        for key, name in entries:
+            self._colour.addItem(name, key)
+        self._colour.setCurrentIndex(max(0, self._colour.findData(chosen)))
+        self._colour.blockSignals(False)
+        if self._colour.currentData() != chosen and chosen is not None:
+            self._colour_changed(0)
+
+    def choose_colour(self, key: str) -> None:
+        """Colour by something that is offered."""
+        if self._colour.findData(key) >= 0:
+            self._colour.setCurrentIndex(self._colour.findData(key))
+
+    @property
+    def colour(self) -> str:
+        """What the colours mean: ``sample``, ``spread``, or a key of what is offered besides."""
+        return str(self._colour.currentData())
 
     @property
     def by_spread(self) -> bool:
         """Whether spread is shown."""
-        return bool(self._colour.currentData())
+        return self.colour == "spread"
 
     def set_caption(self, text: str, tip: str = "") -> None:
         """A short line beside the controls."""
@@ -211,9 +266,14 @@ class ViewerPanel(QWidget):
         page = self._stack.currentWidget()
         return page if isinstance(page, Page) else None
 
+    def _sample_changed(self, _index: int) -> None:
+        self.points.set_sample(self._sample.currentData())
+        self.sample_chosen.emit()
+
     def _colour_changed(self, _index: int) -> None:
         self.points.set_by_spread(self.by_spread)
         self.by_spread_chosen.emit(self.by_spread)
+        self.colour_chosen.emit(self.colour)
 
     def _button(self, tip: str) -> QToolButton:
         button = QToolButton()

@@ -12,6 +12,7 @@ from app import style
 from app.number_fields import ChoiceBox
 from app.panels.level_bar import LevelBar
 from app.panels.page import Page
+from app.projections import KINDS as PROJECTED
 from app.style import Theme
 from app.surfaces import EMPTY, Shown, Surface
 from app.viewers.scene import ALONG_Z
@@ -20,6 +21,9 @@ from app.viewers.volume import VolumeView
 
 NOTHING = ""
 MOTION = "motion"
+OPEN_FILE = "open"
+FILE = "file:"
+KINDS = {"surface": "Surface", "slices": "Slices", **PROJECTED}
 
 
 class VolumePage(Page):
@@ -29,6 +33,9 @@ class VolumePage(Page):
     other_chosen = Signal(str)
     colour_chosen = Signal(str)
     slices_wanted = Signal(bool)
+    kind_chosen = Signal(str)
+    file_chosen = Signal(str)
+    view_wanted = Signal()
     screenshot_wanted = Signal()
 
     def __init__(self, parent: Page | None = None) -> None:
@@ -39,12 +46,15 @@ class VolumePage(Page):
         self._map = _choice("Map shown", "Which map is shown ([ and ])")
         self._map.activated.connect(lambda _i: self.map_chosen.emit(self._map.currentData()))
         self._other = _choice("Map laid over", "Lay another map over, transparent, at the same volume")
-        self._other.activated.connect(lambda _i: self.other_chosen.emit(self._other.currentData()))
+        self._other.activated.connect(self._other_activated)
         self._colour = _choice("Colouring", "What the colour of the surface means (C)")
         self._colour.activated.connect(lambda _i: self.colour_chosen.emit(self._colour.currentData()))
-        self._kind = _choice("Surface or slices", "Surface in 3D, or three slices (X)")
-        self._kind.addItem("Surface", False)
-        self._kind.addItem("Slices", True)
+        self._kind = _choice(
+            "Surface, slices or projection",
+            "Surface in 3D, three slices (X), or the map seen through: its largest density, or its sum",
+        )
+        for key, name in KINDS.items():
+            self._kind.addItem(name, key)
         self._kind.currentIndexChanged.connect(self._kind_changed)
         self._caption = QLabel()
         self._caption.setObjectName("muted")
@@ -54,11 +64,16 @@ class VolumePage(Page):
         self._reset.clicked.connect(self.reset_view)
         self._shot = _button("Save a picture (Ctrl+Shift+S)")
         self._shot.clicked.connect(self.screenshot_wanted)
+        self._view = _button("View settings: background, light, clipping, what is laid over (V)")
+        self._view.clicked.connect(self.view_wanted)
+        self._files: list[tuple[str, str]] = []
+        self._run_others: list[tuple[str, str]] = []
         first, second = QHBoxLayout(), QHBoxLayout()
         first.setContentsMargins(4, 8, 4, 0)
         second.setContentsMargins(4, 0, 4, 0)
         for part, stretch in (
-            (self._kind, 0), (self._map, 2), (self._colour, 2), (self._reset, 0), (self._shot, 0)
+            (self._kind, 0), (self._map, 2), (self._colour, 2), (self._view, 0), (self._reset, 0),
+            (self._shot, 0),
         ):  # fmt: skip
             first.addWidget(part, stretch)
         first.insertStretch(3, 0)
@@ -93,9 +108,16 @@ class VolumePage(Page):
         self._map.setCurrentIndex(self._map.findData(key))
 
     def set_others(self, entries: Sequence[tuple[str, str]]) -> None:
-        """Offer maps (key, name) to lay over."""
-        _fill(self._other, [(NOTHING, "Nothing laid over"), *((k, f"With: {n}") for k, n in entries)])
-        self._other.setVisible(len(entries) > 0)
+        """Offer maps (key, name) of the run to lay over."""
+        self._run_others = list(entries)
+        self._offer_others()
+
+    def set_files(self, entries: Sequence[tuple[str, str]], chosen: str) -> None:
+        """Offer files (key, name) that were laid over, and say which is; keys begin with :data:`FILE`."""
+        self._files = list(entries)
+        self._offer_others()
+        if chosen or str(self._other.currentData()).startswith((FILE, OPEN_FILE)):
+            self._other.setCurrentIndex(max(0, self._other.findData(chosen)))
 
     def set_colours(self, *, motion: bool) -> None:
         """Offer colouring by motion or not."""
@@ -138,11 +160,20 @@ class VolumePage(Page):
     @property
     def in_slices(self) -> bool:
         """Whether slices are shown instead of the surface."""
-        return bool(self._kind.currentData())
+        return self.kind == "slices"
+
+    @property
+    def kind(self) -> str:
+        """A key of :data:`KINDS`."""
+        return str(self._kind.currentData())
+
+    def set_kind(self, kind: str) -> None:
+        """Show the surface, slices or a projection."""
+        self._kind.setCurrentIndex(max(0, self._kind.findData(kind)))
 
     def toggle_slices(self) -> None:
-        """Between surface and slices."""
-        self._kind.setCurrentIndex(1 - self._kind.currentIndex())
+        """Between slices and the surface."""
+        self.set_kind("surface" if self.in_slices else "slices")
 
     def reset_view(self) -> None:
         """Show everything again."""
@@ -177,12 +208,29 @@ class VolumePage(Page):
 
     def _kind_changed(self, _index: int) -> None:
         self._stack.setCurrentIndex(int(self.in_slices))
-        self.level.setVisible(not self.in_slices)
+        self.level.setVisible(self.kind == "surface")
+        self.volume.set_projecting(self.kind in PROJECTED)
         self.slices_wanted.emit(self.in_slices)
+        self.kind_chosen.emit(self.kind)
+
+    def _offer_others(self) -> None:
+        entries = [(k, f"With: {n}") for k, n in [*self._run_others, *self._files]]
+        _fill(self._other, [(NOTHING, "Nothing laid over"), *entries, (OPEN_FILE, "A file…")])
+        self._other.setVisible(bool(self._run_others or self._files))
+
+    def _other_activated(self, _index: int) -> None:
+        key = str(self._other.currentData())
+        if key.startswith((FILE, OPEN_FILE)):
+            self.other_chosen.emit(NOTHING)
+            self.file_chosen.emit(key)
+        else:
+            self.file_chosen.emit(NOTHING)
+            self.other_chosen.emit(key)
 
     def _retint(self) -> None:
         self._reset.setIcon(style.icon("reset"))
         self._shot.setIcon(style.icon("screenshot"))
+        self._view.setIcon(style.icon("settings"))
 
 
 def _choice(name: str, tip: str) -> ChoiceBox:

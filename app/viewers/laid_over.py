@@ -33,15 +33,16 @@ class LaidOver:
         self._lines = visuals.Line(
             parent=parent, connect="segments", method="gl", width=LINE_PX, antialias=False
         )
-        self._lines.order = 5
+        self._lines.order = 12
         self._atoms = visuals.Markers(parent=parent, scaling="fixed", antialias=0)
-        self._atoms.order = 5
+        self._atoms.order = 12
         self._ends_A = np.zeros((0, 2, 3), np.float32)
         self._atoms_A = np.zeros((0, 3), np.float32)
         self._end_colours: NDArray[np.float32] | None = None
         self._colour, self._alpha = (0.8, 0.4, 0.0), 1.0
         self._plane: NDArray[np.floating] | None = None
         self.triangles = 0
+        self._on_top = False
         self.clear()
 
     @property
@@ -66,6 +67,11 @@ class LaidOver:
         self.triangles = len(surface.faces)
         self._surface.set_surface(surface.vertices, surface.normals, surface.faces)
         self._surface.visible = self.triangles > 0
+
+    def set_on_top(self, on: bool) -> None:
+        """Draw lines and atoms over everything: within a cloud of balls they would not be seen."""
+        self._on_top = on
+        self._draw()
 
     def clear(self) -> None:
         """Show nothing."""
@@ -118,8 +124,9 @@ class LaidOver:
             if self._end_colours is not None:
                 colours[:, :3] = self._end_colours[kept, :3]
             self._lines.set_data(pos=self._ends_A[kept].reshape(-1, 3), color=np.repeat(colours, 2, 0))
-            self._lines.set_gl_state("translucent", depth_test=True)
+            self._lines.set_gl_state("translucent", depth_test=not self._on_top)
         atoms = self._atoms_A[self._kept(self._atoms_A)]
         self._atoms.visible = len(atoms) > 0
         if len(atoms):
             self._atoms.set_data(atoms, size=ATOM_PX, edge_width=0, face_color=(*self._colour, self._alpha))
+            self._atoms.set_gl_state("translucent", depth_test=not self._on_top)

@@ -35,6 +35,7 @@ class OverlayState:
     colour_range: tuple[float, float] | None = None
     colour_title: str = ""
     caption: str = ""
+    caption_colour: str = ""
     legend: tuple[tuple[str, str], ...] = ()
     legend_title: str = ""
     axes: tuple[tuple[float, float, float], ...] | None = None
@@ -100,8 +101,21 @@ class Overlay(QWidget):
         elif self.state.legend:
             self._draw_legend(painter, width)
         if self.state.caption:
-            painter.setPen(QColor(self.theme.muted))
-            painter.drawText(QPointF(MARGIN, MARGIN + painter.fontMetrics().ascent()), self.state.caption)
+            self._draw_caption(painter, width, height)
+
+    def _draw_caption(self, painter: QPainter, width: float, height: float) -> None:
+        """What is laid over, above the scale bar."""
+        metrics = painter.fontMetrics()
+        text = metrics.elidedText(self.state.caption, Qt.TextElideMode.ElideMiddle, int(width * 0.6))
+        baseline = height - MARGIN - 2.2 * metrics.height()
+        left = MARGIN
+        if self.state.caption_colour:
+            painter.fillRect(
+                QRectF(left, baseline - metrics.ascent() / 2 - 1, 14, 4), QColor(self.state.caption_colour)
+            )
+            left += 20
+        painter.setPen(QColor(self.theme.text))
+        painter.drawText(QPointF(left, baseline), text)
 
     def _draw_scale_bar(self, painter: QPainter, width: float, height: float) -> None:
         length = bar_length_A(self.state.A_per_pixel, min(180.0, width * 0.25))

@@ -28,6 +28,7 @@ vispy.use("pyside6")
 from vispy import scene  # noqa: E402 - the backend must be chosen first
 from vispy.gloo import gl  # noqa: E402
 
+__all__ = ["ALONG_Z", "START", "OrthographicTurntable", "SceneWidget", "directions"]
 START = {"azimuth": 30.0, "elevation": 25.0, "roll": 0.0}
 CLICK_PX = 4  # further than this the mouse was dragged
 ALONG_Z = {"azimuth": 0.0, "elevation": 90.0, "roll": 0.0}
@@ -136,6 +137,13 @@ class SceneWidget(QWidget):
             self._laid = LaidOver(self.view.scene)
             self.aim_laid()
         return self._laid
+
+    def take_away_laid(self) -> None:
+        """Show no reference."""
+        if self._laid is not None and not self._laid.empty:
+            self._laid.clear()
+            self.canvas.update()
+        self.overlay.change(caption="")
 
     def aim_laid(self) -> None:
         """Let the reference follow the camera and the look."""
