@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 FEATURES: tuple[str, ...] = (
     "app.project_view:ProjectView",
     "app.planning:Planning",
+    "app.chimerax:ChimeraX",
+    "app.sharing:Sharing",
 )
 """``module:Class`` of each, in the order in which they are made."""
 

@@ -100,7 +100,7 @@ class ResultsPanel(QWidget):
         layout.addWidget(self._plots, 5)
         layout.addStretch(0)
         layout.addLayout(buttons)
-        self._layout = layout
+        self._layout, self._buttons = layout, buttons
         self.clear()
         self.retint()
 
@@ -108,6 +108,10 @@ class ResultsPanel(QWidget):
         """Draw the icons in the present colours."""
         self.export_button.setIcon(style.icon("export"))
         self.folder_button.setIcon(style.icon("open"))
+
+    def add_button(self, button: QPushButton) -> None:
+        """Put another button beside Export."""
+        self._buttons.insertWidget(1, button)
 
     def set_theme(self, theme: Theme) -> None:
         """Use a theme's colours."""

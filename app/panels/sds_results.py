@@ -117,9 +117,13 @@ class SdsResultsPanel(QWidget):
         layout.addWidget(self._no_fsc)
         layout.addStretch(0)
         layout.addLayout(buttons)
-        self._layout = layout
+        self._layout, self._buttons = layout, buttons
         self.clear()
         self._retint()
+
+    def add_button(self, button: QPushButton) -> None:
+        """Put another button beside Export."""
+        self._buttons.insertWidget(1, button)
 
     def set_theme(self, theme: Theme) -> None:
         """Use a theme's colours."""
