@@ -281,14 +281,11 @@ def _map_reference(density: Any) -> Any:
 
 
 def _check(read_images: Any, read_reference: Any, most: int) -> Any:
-    from engine.errors import InputError
-    from engine.io.convention_check import MOST_IMAGES, check
+    from engine.io.convention_files import check_reference
 
     posed, _ = read_images()
-    reference = read_reference()
-    if len(posed.images) < 2:
-        raise InputError("One image can't tell conventions apart.", "Use at least two, better ten.")
-    return check(posed, reference.transform, most=most or MOST_IMAGES), reference, reference.notes
+    found, reference = check_reference(posed, read_reference(), most)
+    return found, reference, reference.notes
 
 
 def _pictures(found: Findings, reference: Reference, convention: Any) -> Any:

@@ -39,16 +39,12 @@ def examine_conventions(
             if value is None
         ]
         raise SpecError(f"{' and '.join(missing)} must be given, too.", "Give all three, or none.")
-    from engine.io.convention_check import check
-    from engine.io.convention_files import read_posed, read_reference
+    from engine.io.convention_files import check_reference, read_posed, read_reference
 
     if contrast not in ("auto", "white", "black"):
         raise SpecError(f"Unknown contrast {contrast!r}.", "Use auto, white or black.")
     posed, notes = read_posed(images, poses, pixel_size_A=pixel_size, contrast=contrast)  # type: ignore[arg-type]
-    if len(posed.images) < 2:
-        raise SpecError("One image can't tell conventions apart.", "Give at least two, better ten.")
-    found_reference = read_reference(reference, voxel_size_A=voxel_size)
-    found = check(posed, found_reference.transform, most=most)
+    found, found_reference = check_reference(posed, read_reference(reference, voxel_size_A=voxel_size), most)
     code = _CODES[found.verdict]
     rows = found.ranked[:_SHOWN]
     if found.given not in rows:

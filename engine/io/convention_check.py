@@ -105,7 +105,8 @@ class Findings:
         if self.best.mean <= self.chance:
             return "none"
         gain, error = self.gain
-        return "other" if gain > max(CLEAR, 2 * error) else "given"
+        clear = self.given.mean <= self.chance or gain > max(CLEAR, 2 * error)
+        return "other" if clear else "given"
 
     def sentence(self) -> str:
         """The verdict in words."""

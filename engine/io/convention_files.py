@@ -5,7 +5,7 @@ from __future__ import annotations
 import zipfile
 import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.errors import InputError
+from engine.io.convention_check import MOST_IMAGES, Findings, check
 from engine.io.limits import MAX_COORDINATE_A, MAX_POINTS
 from engine.io.mrc import read_images, read_volume, write_images
 from engine.io.pose_readings import Convention, Floats, Posed, corrected, flipped
@@ -22,7 +23,7 @@ from engine.types import ImageStack, Poses
 
 _BOX = 64
 _MARGIN = 1.25
-_OFF_CENTRE = 0.5  # of the radius of gyration: from there on a model is in a frame of its own
+_OFF_CENTRE_A = 1.0  # of a model: from there on it is tried centred, too
 _MOST_ATOMS = 50_000
 
 
@@ -34,11 +35,39 @@ class Reference:
     ----------
     transform : of the map, or of the model as a map.
     notes : what was assumed, one sentence each.
+    centred : the same model moved to its centre of mass, where that is somewhere else.
     """
 
     transform: MapTransform
     name: str
     notes: tuple[str, ...] = ()
+    centred: Reference | None = None
+
+
+def check_reference(posed: Posed, reference: Reference, most: int = 0) -> tuple[Findings, Reference]:
+    """Try all conventions; of a model also where it lies, in its own frame or centred.
+
+    Parameters
+    ----------
+    most : images to look at; 0 takes the usual number.
+
+    Returns
+    -------
+    What was found, and the reference as it fits best.
+
+    Raises
+    ------
+    InputError
+        If there is only one image.
+    """
+    if len(posed.images) < 2:
+        raise InputError("One image can't tell conventions apart.", "Use at least two, better ten.")
+    found = check(posed, reference.transform, most=most or MOST_IMAGES)
+    if reference.centred is not None:
+        other = check(posed, reference.centred.transform, most=most or MOST_IMAGES)
+        if other.best.mean > found.best.mean:
+            return other, reference.centred
+    return found, reference
 
 
 def read_posed(
@@ -149,11 +178,20 @@ def points_reference(points_A: Floats, name: str = "") -> Reference:
         raise InputError("The reference has no extent.", "Give another one.")
     centre = points.mean(axis=0)
     gyration = float(np.sqrt(((points - centre) ** 2).sum(axis=1).mean()))
-    notes: tuple[str, ...] = ()
     off = float(np.linalg.norm(centre))
-    if off > _OFF_CENTRE * gyration:
-        points = points - centre
-        notes = (f"The reference lay {off:.0f} Å off the origin and was moved to its centre of mass.",)
+    moved = _model(
+        points - centre,
+        gyration,
+        name,
+        (f"The reference lay {off:.0f} Å off the origin and was moved to its centre of mass.",),
+    )
+    if off > gyration:
+        return moved  # it lies in a frame of its own
+    found = _model(points, gyration, name, ())
+    return replace(found, centred=moved) if off > _OFF_CENTRE_A else found
+
+
+def _model(points: Floats, gyration: float, name: str, notes: tuple[str, ...]) -> Reference:
     reach = float(np.abs(points).max())
     voxel = 2 * _MARGIN * reach / _BOX
     # As wide as the points' distance, so that they become one body.
