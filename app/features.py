@@ -20,6 +20,8 @@ FEATURES: tuple[str, ...] = (
     "app.planning:Planning",
     "app.chimerax:ChimeraX",
     "app.sharing:Sharing",
+    "app.forensics:Forensics",
+    "app.convention_doctor:ConventionDoctor",
 )
 """``module:Class`` of each, in the order in which they are made."""
 
