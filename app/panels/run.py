@@ -84,7 +84,7 @@ class RunPanel(RunFrame):
     def _make_page(self, presets: dict[str, str]) -> QWidget:
         page = QWidget()
         page.setObjectName("page")
-        rows = QFormLayout()
+        self._rows = rows = QFormLayout()
         rows.setHorizontalSpacing(10)
         rows.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
         self.presets.set_presets(presets)
@@ -145,13 +145,17 @@ class RunPanel(RunFrame):
         self._show_prior()
 
     def _show_prior(self) -> None:
-        key = self.prior.key
-        self._weights_row.setVisible(key == FILE)
-        self._prior_form.setVisible(key == GAUSSIAN and self.advanced.isChecked())
+        key, used = self.prior.key, self._sampler.currentData() != "maximum_likelihood"
+        self._rows.setRowVisible(self.prior, used)
+        self._weights_row.setVisible(used and key == FILE)
+        self._prior_form.setVisible(used and key == GAUSSIAN and self.advanced.isChecked())
+        for name in ("network_begin", "network_end"):
+            self._sampler_forms["proximal"].show_field(name, key != GAUSSIAN)
 
     def _show_sampler(self) -> None:
         for key, form in self._sampler_forms.items():
             form.setVisible(key == self._sampler.currentData())
+        self._show_prior()
 
     def _prior_chosen(self, key: str) -> None:
         self._show_prior()

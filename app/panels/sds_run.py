@@ -42,7 +42,7 @@ class SdsPanel(RunFrame):
             self._closed_form.set_values(denoiser)
         else:
             self._weights.show_path(str(denoiser.get("weights", "")))
-        self._show_denoiser()
+        self._show_used()
 
     def show_weights(self, path: str) -> None:
         """Show the file of the trained denoiser, and use it."""
@@ -74,7 +74,7 @@ class SdsPanel(RunFrame):
         self.advanced = QCheckBox("Show all settings")
         self.advanced.setToolTip("Settings that rarely need changing.")
         self.advanced.toggled.connect(self._show_advanced)
-        rows = QFormLayout()
+        self._rows = rows = QFormLayout()
         rows.setHorizontalSpacing(10)
         rows.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
         rows.addRow(form_label("Denoiser"), self._denoiser)
@@ -98,12 +98,30 @@ class SdsPanel(RunFrame):
     def _show_advanced(self, shown: bool) -> None:
         for form in (self.settings_form, self.distillation_form, self._closed_form):
             form.show_advanced(shown)
-        self._show_denoiser()
+        self._show_used()
 
-    def _show_denoiser(self) -> None:
+    def _show_used(self) -> None:
+        """Show the settings that a run with the others uses."""
+        try:
+            values = self.settings_form.values()
+        except ValueError:
+            return  # what can't be read is said below its field
+        each, refined = values["volumes"] == "each", bool(values["refine_rounds"])
+        for name in ("only", "start", "motion_rounds"):
+            self.settings_form.show_field(name, each)
+        self.settings_form.show_field("half_sets", refined)
+        moving = each and values["start"] == "consensus" and bool(values["motion_rounds"])
+        for name in ("motion_components", "neighbours"):
+            self.settings_form.show_field(name, moving)
+        distilled = each or not refined
+        self.distillation_form.setVisible(distilled)
+        self._rows.setRowVisible(self._denoiser, distilled or self._denoiser.currentData() == "trained")
+        self._show_denoiser(distilled)
+
+    def _show_denoiser(self, distilled: bool = True) -> None:
         trained = self._denoiser.currentData() == "trained"
         self._weights.setVisible(trained)
-        self._closed_form.setVisible(not trained and self.advanced.isChecked())
+        self._closed_form.setVisible(not trained and distilled and self.advanced.isChecked())
 
     def _denoiser_activated(self, _index: int) -> None:
         self._show_denoiser()
@@ -119,6 +137,7 @@ class SdsPanel(RunFrame):
             self.denoiser_entered.emit(ClosedFormDenoiser.model_validate(values).model_dump())
 
     def _enter_settings(self) -> None:
+        self._show_used()
         problems = self.settings_form.check()
         self.settings_entered.emit({} if problems else self.settings_form.values(), " ".join(problems))
 

@@ -11,15 +11,18 @@ from app.evidence import MODELS, PATH_FIELDS
 from app.forms import ModelForm
 from app.number_fields import FloatBox, IntBox, TextValue
 from app.panels import run
+from app.panels.sds_run import SdsPanel
 from engine.specs.components import (
     Algorithm1,
     GaussianPrior,
     MaximumLikelihood,
     Model,
+    NetworkPrior,
     Proximal,
     Unconditional,
 )
 from engine.specs.job import DpsSpec, FrameSpec, TrainPriorSpec
+from engine.specs.presets import presets_of
 from engine.specs.sds import ClassAveragesInput, ClosedFormDenoiser, Distillation, SdsSpec, TrainDenoiserSpec
 
 FORMS: list[tuple[type[Model], tuple[str, ...] | None, tuple[str, ...]]] = [
@@ -151,3 +154,45 @@ def test_a_field_that_the_run_does_not_use_stays_hidden(qtbot) -> None:
     form.show_field("rho", True)
     assert not form.field("rho").isHidden()
     assert "rho" in form.values()
+
+
+def test_volumes_show_what_the_choice_uses(qtbot) -> None:
+    panel = SdsPanel(presets_of("sds"))
+    qtbot.addWidget(panel)
+    panel.advanced.setChecked(True)
+    settings, form = {n: SdsSpec.model_fields[n].default for n in sds_session.SETTINGS}, panel.settings_form
+
+    def shown(**changes: object) -> set[str]:
+        panel.show_values(settings | changes, ClosedFormDenoiser().model_dump(), Distillation().model_dump())
+        return {name for name in form.values_shown() if not form.field(name).isHidden()}
+
+    only_each = {"only", "start", "motion_rounds", "motion_components", "neighbours"}
+    assert shown() == set(sds_session.SETTINGS) - only_each
+    assert panel.distillation_form.isHidden()
+    assert panel._denoiser.isHidden()
+    assert shown(volumes="each") == set(sds_session.SETTINGS)
+    assert not panel.distillation_form.isHidden()
+    assert not panel._denoiser.isHidden()
+    assert "neighbours" not in shown(volumes="each", start="nothing")
+    assert "half_sets" not in shown(refine_rounds=0)
+    assert not panel._denoiser.isHidden()
+    shown()
+    form.field("volumes").setCurrentIndex(1)
+    assert not panel._denoiser.isHidden()
+
+
+def test_points_show_what_the_choice_uses(qtbot) -> None:
+    panel = run.RunPanel(presets_of("dps"))
+    qtbot.addWidget(panel)
+    panel.advanced.setChecked(True)
+    settings = {n: DpsSpec.model_fields[n].default for n in run.SETTINGS}
+    frame, network = FrameSpec().model_dump(), NetworkPrior().model_dump()
+    proximal = panel._sampler_forms["proximal"]
+    panel.show_values(settings, network, Proximal().model_dump(), frame)
+    assert not panel.prior.isHidden()
+    assert not proximal.field("network_begin").isHidden()
+    panel.show_values(settings, GaussianPrior().model_dump(), Proximal().model_dump(), frame)
+    assert proximal.field("network_begin").isHidden()
+    panel.show_values(settings, network, MaximumLikelihood().model_dump(), frame)
+    assert panel.prior.isHidden()
+    assert proximal.isHidden()
