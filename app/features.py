@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 FEATURES: tuple[str, ...] = (
     "app.project_view:ProjectView",
+    "app.view3d:View3d",
+    "app.laying_over:LayingOver",
     "app.planning:Planning",
     "app.chimerax:ChimeraX",
     "app.sharing:Sharing",
