@@ -226,7 +226,12 @@ class Modes(QObject):
         """Take files or folders, whatever they are."""
         evidence: list[Path] = []
         clouds: list[Path] = []
-        for path in (Path(p).absolute() for p in paths):
+        paths = [Path(path).absolute() for path in paths]
+        project = next((path for path in paths if (path / "project.json").is_file()), None)
+        if project is not None:
+            self._window.features["project"].open(project)
+            return
+        for path in paths:
             is_run = path.is_dir() and (path / "spec.json").exists()
             if self.mode == "train_prior" and not is_run and path.suffix.lower() not in (".toml", ".json"):
                 clouds.append(path)

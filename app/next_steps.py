@@ -18,7 +18,7 @@ from engine.specs.components import NetworkPrior, ProjectionImages, Unconditiona
 from engine.specs.job import DpsSpec, JobSpec, TrainPriorSpec
 from engine.specs.sds import SdsSpec, TrainDenoiserSpec, TrainedDenoiser
 
-EXPORT, COMPARE = "export", "compare"
+EXPORT, COMPARE, GO_ON = "export", "compare", "go_on"
 NEXT = "next"  # folder in a run for files that the next one begins with
 MOST_VIEWS = 10
 """Projections that a run of points begins with; more make it slower, and hardly better."""
@@ -204,3 +204,10 @@ STEPS: tuple[NextStep, ...] = (
     ),
 )  # fmt: skip
 """Order: the most usual first."""
+
+RESUME = NextStep(
+    GO_ON, "Go on where it stopped",
+    "Runs it again in its folder: what is finished is taken up, its settings stay as they were",
+    lambda _spec, _folder: False, None,
+)  # fmt: skip
+"""Of runs that were cancelled, failed, or whose process went away; not of finished ones."""

@@ -10,7 +10,7 @@ from PySide6.QtCore import QPoint
 
 from app import next_steps, project_files
 from app.features import Feature
-from app.next_steps import COMPARE, EXPORT
+from app.next_steps import COMPARE, EXPORT, GO_ON
 from app.panels.project_tree import ProjectTree
 from app.project import Project, open_project, unnamed_project
 from app.project_actions import ProjectActions
@@ -298,11 +298,20 @@ class ProjectView(Feature):
                 self.deeds.compare_runs(others[0], folder)
             else:
                 self.window.say("There is no other run of its kind to compare with.")
+        elif self.window.monitor.running:
+            self.window.complain("A run is going on. Wait for it or cancel it first.")
+        elif key == GO_ON:
+            self.window.in_background(lambda: RunDir.open(folder).spec(), partial(self._go_on, folder))
         else:
             self.window.in_background(
                 lambda: RunDir.open(folder).spec(),
                 lambda spec: self.window.modes.next.follow(next_steps.step(key), spec, folder),
             )
+
+    def _go_on(self, folder: Path, spec: Any) -> None:
+        if not self.window.monitor.running:
+            self.window.modes.load(spec)
+            self.window.monitor.start(spec, folder)
 
     def _menu(self, place: QPoint) -> None:
         self.actions.menu_at(place)

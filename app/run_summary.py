@@ -9,13 +9,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from app.next_steps import steps_for
+from app.next_steps import RESUME, steps_for
 from engine.errors import VerglasError
 from engine.events import TERMINAL, Event, Failed, Started, from_line
 from engine.jobs import run_lock
 from engine.specs import codec
 
 STATES = ("running", "completed", "failed", "cancelled", "interrupted", "damaged")
+UNFINISHED = ("failed", "cancelled", "interrupted")
 KINDS = {
     "dps": "Points",
     "sds": "Volumes",
@@ -128,6 +129,8 @@ def _read(folder: Path, stamp: tuple[Any, ...]) -> RunSummary:
         seconds = ended.time - started.time
     parts = tuple(_parts(folder / "results"))
     steps = _steps(folder, text) if state == "completed" else ()
+    if state in UNFINISHED:
+        steps = ((RESUME.key, RESUME.title, RESUME.tip),)
     flat = " ".join(f"{key} {value}" for key, value in flatten(spec) if value not in ("", None))
     return RunSummary(
         folder=folder,

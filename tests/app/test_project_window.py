@@ -159,6 +159,25 @@ def test_a_hint_leads_to_points_and_the_project_remembers(
     assert "A run is going on" in window.messages.texts()[-1]
 
 
+def test_a_run_that_was_cut_off_goes_on_in_its_folder(
+    window: MainWindow, workers: list[ReplayWorker], tmp_path: Path
+) -> None:
+    root = tmp_path / "p"
+    create_project(root, "p")
+    cut = make_run(root / "runs" / "cut", seed=5, ended=False)
+    window.modes.add_files([root])
+    view = view_of(window)
+    spin(lambda: view.project.root == root and len(view.panel.visible_runs()) == 1)
+    row = view.panel.row(f"run:{cut}")
+    assert row.state == "interrupted"
+    assert [child.name for child in row.children] == ["→ Go on where it stopped"]
+    view.open_row(row.children[0].key)
+    spin(lambda: bool(workers))
+    assert workers[0].folder == cut
+    assert workers[0].spec.seed == 5
+    spin(lambda: not window.background.busy)
+
+
 def test_who_goes_on_before_the_ended_run_is_read_stays_there(
     window: MainWindow, workers: list[ReplayWorker], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
