@@ -189,7 +189,8 @@ class ProjectLock:
                 return f"The project can't be changed: {exc.problem}"
             where = "" if holder.here else f" on {holder.host}"
             advice = "" if holder.here else f" If that is no longer so, delete {LOCK} in its folder."
-            return f"Another window{where} has this project open, so it can't be changed here.{advice}"
+            what = "names, notes and the trash can't be changed here"
+            return f"Another window{where} has this project open, so {what}.{advice}"
         self.held = True
         return ""
 

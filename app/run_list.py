@@ -207,7 +207,7 @@ class RunList(QObject):
         seconds = f" · {duration(run.seconds)}" if run.seconds is not None else ""
         own = run.state == "running" and run.folder == self._window.monitor.folder
         facts = [
-            when(run.created), run.device, f"seed {run.seed}" if run.seed is not None else "",
+            when(run.created), f"seed {run.seed}" if run.seed is not None else "", run.device,
         ]  # fmt: skip
         lines = (
             f"· {KINDS.get(run.kind, run.kind or 'unknown')}{seconds}{self._progress if own else ''}",
@@ -291,12 +291,10 @@ class RunList(QObject):
 
 
 def pixmap_of(made: Thumbnail | None, theme: Theme) -> QPixmap:
-    """A picture in a theme's colours; an empty frame where there is none."""
+    """A picture in a theme's colours; a null one where there is none."""
     size = thumbnails.SIZE
     if made is None:
-        blank = QPixmap(size, size)
-        blank.fill(QColor(theme.border))
-        return blank
+        return QPixmap()
     if not made.mask:
         return QPixmap.fromImage(QImage(made.pixels.data, size, size, size, QImage.Format.Format_Grayscale8))
     share = made.pixels[..., None].astype(np.float32) / 255

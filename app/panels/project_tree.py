@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from PySide6.QtCore import QModelIndex, QPoint, Qt, QTimer, Signal
-from PySide6.QtGui import QColor, QKeyEvent, QPalette, QPixmap, QShowEvent
+from PySide6.QtGui import QColor, QKeyEvent, QPalette, QPixmap, QResizeEvent, QShowEvent
 from PySide6.QtWidgets import (
     QAbstractItemView,
     QHBoxLayout,
@@ -60,7 +60,7 @@ class ProjectTree(QWidget):
         self._heading = QLabel()
         self._heading.setObjectName("heading")
         self._heading.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
-        self._path = ""
+        self._name = ""
         self.menu_button = QToolButton()
         self.menu_button.setText("Project ▾")
         self.menu_button.setAccessibleName("Make or open a project")
@@ -130,9 +130,9 @@ class ProjectTree(QWidget):
 
     def show_project(self, name: str, path: str, warning: str) -> None:
         """Say which project is shown, and why it can't be changed."""
-        self._path = path
-        self._heading.setText(name)
-        self._heading.setToolTip(path)
+        self._name = name
+        self._heading.setToolTip(f"{name}\n{path}")
+        self._fit_heading()
         self._warning.setText(warning)
         self._warning.setVisible(bool(warning))
 
@@ -206,6 +206,11 @@ class ProjectTree(QWidget):
         shown = [item for item in _children(self._groups["Runs"]) if not item.isHidden()]
         return [row.key for item in shown if (row := row_of(item)) is not None]
 
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Cut the name where it doesn't fit."""
+        super().resizeEvent(event)
+        self._fit_heading()
+
     def showEvent(self, event: QShowEvent) -> None:
         """What has changed meanwhile is wanted now."""
         super().showEvent(event)
@@ -213,6 +218,11 @@ class ProjectTree(QWidget):
         self._timer.start()
 
     # ---- inside ---------------------------------------------------------------------------------
+
+    def _fit_heading(self) -> None:
+        width = max(60, self.width() - self.menu_button.sizeHint().width() - 26)
+        metrics = self._heading.fontMetrics()
+        self._heading.setText(metrics.elidedText(self._name, Qt.TextElideMode.ElideRight, width))
 
     def _group(self, name: str) -> QTreeWidgetItem:
         item = QTreeWidgetItem(self.tree)

@@ -104,20 +104,24 @@ class RowDelegate(QStyledItemDelegate):
         left = rect.left() + 2
         if row.picture:
             place = QRect(left, rect.top() + 3, row.picture, row.picture)
-            self._draw_picture(painter, place, index.data(PICTURE))
+            self._draw_picture(painter, place, index.data(PICTURE), row)
             left += row.picture + 8
         lines = 1 + len(row.lines) + bool(row.note)
         top = rect.top() + max(2, (rect.height() - lines * painter.fontMetrics().height()) // 2)
         self._draw_words(painter, row, QRect(left, top, rect.right() - left - 2, rect.height()))
         painter.restore()
 
-    def _draw_picture(self, painter: QPainter, place: QRect, picture: object) -> None:
-        if isinstance(picture, QPixmap):
+    def _draw_picture(self, painter: QPainter, place: QRect, picture: object, row: TreeRow) -> None:
+        if isinstance(picture, QPixmap) and not picture.isNull():
             painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform)
             painter.drawPixmap(place, picture)
-        else:
-            painter.setPen(QColor(self._theme.border))
-            painter.drawRect(place.adjusted(0, 0, -1, -1))
+            return
+        painter.setPen(QColor(self._theme.border))
+        painter.drawRect(place.adjusted(0, 0, -1, -1))
+        stem, dot, suffix = row.name.removesuffix(".gz").rpartition(".")
+        text = MARKS.get(row.state, suffix[:5] if stem and dot else "")
+        painter.setPen(QColor(self._theme.muted))
+        painter.drawText(place, Qt.AlignmentFlag.AlignCenter, text)
 
     def _draw_words(self, painter: QPainter, row: TreeRow, box: QRect) -> None:
         theme, base = self._theme, painter.font()
