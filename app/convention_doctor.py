@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import QTimer, Slot
+from PySide6.QtWidgets import QVBoxLayout
 
 from app.background import words
 from app.evidence import TRUTH, Evidence
@@ -46,7 +47,9 @@ class ConventionDoctor(Feature):
         self.caution = ConventionCaution()
         self.caution.check_wanted.connect(self.open)
         # Below the heading, above the cards.
-        window.inputs.layout().insertWidget(1, self.caution)  # type: ignore[attr-defined]
+        layout = window.inputs.layout()
+        if isinstance(layout, QVBoxLayout):
+            layout.insertWidget(1, self.caution)
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
         self._timer.setInterval(QUICK_MS)

@@ -225,7 +225,7 @@ class Forensics(Feature):
     def picked(self, point_A: Any) -> None:
         """A place of what is shown was clicked; asked about at once while its page is open."""
         self._place = np.asarray(point_A, np.float64).reshape(3)
-        self.panel.place.show_place(self._place)
+        self.panel.place.show_place([float(v) for v in self._place])
         if self.visible and self.panel.more.currentWidget() is self.panel.place:
             self._ask_again()
 

@@ -135,8 +135,8 @@ def _part(point: Floats, radius_A: float, views: Views, fits: Fits) -> tuple[Ima
         points = model.points_A.reshape(-1, 3)
         weights = _ball(np.linalg.norm(points - point, axis=1), radius_A)
         kept = weights > 0
-        share = weights[kept] / len(points)
-        return _projected(points[kept], share, model.sigma_A, views), float(share.sum())
+        masses = weights[kept] / len(points)
+        return _projected(points[kept], masses, model.sigma_A, views), float(masses.sum())
     places, values = _voxels(model, point, radius_A + EDGE * radius_A)
     weights = _ball(np.linalg.norm(places - point, axis=1), radius_A)
     total = float(np.abs(model.density).sum())

@@ -136,7 +136,8 @@ class ConventionPanel(QWidget):
     @property
     def row(self) -> int:
         """Which convention is selected, counted from 0; -1 for none."""
-        return self._table.indexOfTopLevelItem(self._table.currentItem())
+        item = self._table.currentItem()
+        return -1 if item is None else self._table.indexOfTopLevelItem(item)
 
     @property
     def verdict(self) -> str:
@@ -193,7 +194,9 @@ class ConventionPanel(QWidget):
                 item.setTextAlignment(column, Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
             self._table.addTopLevelItem(item)
         self._table.blockSignals(False)
-        self._table.setCurrentItem(self._table.topLevelItem(0))
+        first = self._table.topLevelItem(0)
+        if first is not None:
+            self._table.setCurrentItem(first)
 
     def show_pictures(self, images: NDArray[np.floating], seen: NDArray[np.floating]) -> None:
         """Images (n, y, x) above, projections below, each with its own black and white."""

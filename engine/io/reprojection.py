@@ -97,7 +97,8 @@ def slices_at(transform: MapTransform, axes: Floats, cycles: Floats, pixel_A: fl
         some = np.asarray(axes[start : start + step], np.float64)
         place = np.einsum("kc,ncx->nkx", plane[inside], some)
         result[start : start + step, inside] = _between(transform.values, place)
-    return result * np.float32(ratio**2)
+    scaled: NDArray[np.complex64] = result * np.float32(ratio**2)
+    return scaled
 
 
 def project_map(
@@ -137,7 +138,7 @@ def ramp(shifts_px: Floats, box: int) -> NDArray[np.complex64]:
     moves = np.asarray(shifts_px, np.float64)
     along_x = np.exp(-2j * np.pi * moves[:, 0, None] * fx)
     along_y = np.exp(-2j * np.pi * moves[:, 1, None] * fy)
-    return (along_y[:, :, None] * along_x[:, None, :]).astype(np.complex64)
+    return np.asarray(along_y[:, :, None] * along_x[:, None, :], np.complex64)
 
 
 def project_points(

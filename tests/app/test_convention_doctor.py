@@ -41,6 +41,8 @@ def add(window: MainWindow, folder: Path, posed) -> None:
     spin(lambda: len(session.evidence) == 2 and not session.checking)
     number = next(n for n, row in session.evidence.items() if row.role == "coarse_map")
     session.set_role(number, "truth")
+    spin(lambda: not session.checking)
+    assert [row.state for row in session.evidence.values()] == ["ready", "ready"]
 
 
 def settle(window: MainWindow, found: ConventionDoctor) -> None:
