@@ -80,7 +80,8 @@ class SdsPanel(RunFrame):
         rows.addRow(form_label("Denoiser"), self._denoiser)
         rows.addRow(self._weights)
         rows.addRow(self._closed_form)
-        rows.addRow(rule())
+        self._rule = rule()
+        rows.addRow(self._rule)
         rows.addRow(self.settings_form)
         rows.addRow(rule())
         rows.addRow(self.distillation_form)
@@ -116,6 +117,7 @@ class SdsPanel(RunFrame):
         distilled = each or not refined
         self.distillation_form.setVisible(distilled)
         self._rows.setRowVisible(self._denoiser, distilled or self._denoiser.currentData() == "trained")
+        self._rule.setVisible(distilled or self._denoiser.currentData() == "trained")
         self._show_denoiser(distilled)
 
     def _show_denoiser(self, distilled: bool = True) -> None:
