@@ -26,6 +26,10 @@ from engine.jobs.run_dir import RunDir
 if TYPE_CHECKING:
     from app.main_window import MainWindow
 
+NOT_AGAIN = (
+    "The last start ended while the session was put back, so this one begins without it. "
+    "The session is still there: the next start tries again."
+)
 GOING_ON = "A run is going on. Wait for it or cancel it before changing the project."
 
 
@@ -43,6 +47,7 @@ class ProjectView(Feature):
         self.project = self._unnamed()
         self.list = RunList(window, self.panel, self.project)
         self.session = SessionKeeper(window)
+        self.session.restored.connect(self._restored)
         self.deeds = RunDeeds(self)
         self.actions = ProjectActions(self)
         self._came_from: tuple[Path, str] | None = None
@@ -71,6 +76,7 @@ class ProjectView(Feature):
     def close(self) -> None:
         """The window closes: save what isn't saved, and let others open the project."""
         self.session.close()
+        self._restored()
         self.list.close()
         self.project.close()
         self.deeds.close()
@@ -80,11 +86,21 @@ class ProjectView(Feature):
         window = self.window
         if not window.settings.restores_session:
             return
+        if window.settings.restoring:
+            # Not again at once: what is in it may be what crashed. It is not written over either.
+            window.settings.restoring = False
+            window.complain(NOT_AGAIN)
+            return
+        window.settings.restoring = True
         left = window.settings.project
         if left is not None and (left / project_files.PROJECT).is_file():
             self.open(left)
         else:
             self.session.restore_from(self._own_session)
+
+    def _restored(self) -> None:
+        if self.window.settings.restoring:
+            self.window.settings.restoring = False
 
     @property
     def _own_session(self) -> Path:

@@ -114,7 +114,6 @@ class RunDeeds:
             return
         text = f"Delete {len(there)} run{'s' if len(there) != 1 else ''} for good? This can't be undone."
         if self.window.dialogs.confirm("Empty the trash", text, "Delete"):
-            self.window.history.clear()
             trash = self._view.project.trash
             self.window.in_background(partial(shutil.rmtree, trash), lambda _r: self._view.list.refresh())
 

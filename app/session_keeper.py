@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from PySide6.QtCore import QObject, QTimer
+from PySide6.QtCore import QObject, QTimer, Signal
 
 from app.background import words
 from app.project_files import KeptFile, read_session
@@ -30,12 +30,14 @@ class SessionKeeper(QObject):
     window : whose session it is.
     """
 
+    restored = Signal()
+
     def __init__(self, window: MainWindow) -> None:
         super().__init__(window)
         self._window = window
         self._file: KeptFile | None = None
         self._text, self._number = "", 0
-        self._pending: tuple[str, dict[str, Any], str] | None = None
+        self._pending: tuple[str, dict[str, Any], str, dict[str, Any]] | None = None
         self._connected = False
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
@@ -144,6 +146,8 @@ class SessionKeeper(QObject):
             self._window.complain(problem)
         if state is not None or otherwise_empty:
             self.restore(state or {}, gone)
+        else:
+            self.restored.emit()
         self.keep_in(path)
 
     def restore(self, state: dict[str, Any], gone: list[str]) -> None:
@@ -159,25 +163,31 @@ class SessionKeeper(QObject):
         shown = state.get("shown")
         shown = shown if isinstance(shown, dict) else {}
         features = state.get("features")
-        window.features.restore(features if isinstance(features, dict) else {})
+        features = features if isinstance(features, dict) else {}
         put_back_layout(window, shown)
         run = shown.get("run")
         if isinstance(run, str) and run and run not in gone:
-            self._pending = (run, shown, window.modes.mode)
+            self._pending = (run, shown, window.modes.mode, features)
             self._patience.start()  # a run that can't be read is told of, and never shown
             window.open_run(Path(run))
+        else:
+            window.features.restore(features)
+            self.restored.emit()
 
     def _run_shown(self, run: StoredRun) -> None:
         if self._pending is None:
             return
-        wanted, shown, mode = self._pending
+        wanted, shown, mode, features = self._pending
         self._forget()
         if str(run.folder) == wanted:
             put_back_shown(self._window, shown, mode=mode)
+            self._window.features.restore(features)
 
     def _forget(self) -> None:
         self._patience.stop()
-        self._pending = None
+        if self._pending is not None:
+            self._pending = None
+            self.restored.emit()
 
 
 def _read(path: Path) -> tuple[dict[str, Any] | None, list[str], str]:

@@ -71,6 +71,16 @@ class Settings:
         self._store.setValue("restores_session", "true" if on else "false")
 
     @property
+    def restoring(self) -> bool:
+        """Whether a session is being put back; at the start: whether the last one never got through."""
+        return str(self._store.value("restoring", "false")).lower() == "true"
+
+    @restoring.setter
+    def restoring(self, on: bool) -> None:
+        self._store.setValue("restoring", "true" if on else "false")
+        self._store.sync()  # what follows may crash
+
+    @property
     def folder(self) -> Path:
         """Where the settings are kept."""
         return Path(self._store.fileName()).parent

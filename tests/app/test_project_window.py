@@ -259,6 +259,7 @@ def test_a_session_comes_back_in_another_window(settings: Settings, tmp_path: Pa
     assert camera_of(second.viewer.volume.volume)["azimuth"] == pytest.approx(77.0)
     assert any("map.mrc" in text and "left out" in text for text in second.messages.texts())
     assert not second.history.canUndo()
+    assert not settings.restoring
     close(second)
 
 
@@ -270,11 +271,15 @@ def test_without_a_project_the_session_is_kept_only_when_it_is_wanted(
     settings.restores_session = False
     view.resume()
     assert view.session.path is None
-    settings.restores_session = True
+    settings.restores_session = settings.restoring = True
     file.write_text("[")
+    view.resume()
+    assert any("begins without it" in text for text in window.messages.texts())
+    assert view.session.path is None
     view.resume()
     spin(lambda: view.session.path == file and not window.background.busy)
     assert any("put aside" in text for text in window.messages.texts())
+    assert not settings.restoring
     window.session.set_settings({"samples": 8})
     spin(lambda: file.exists() and json.loads(file.read_text())["points"]["settings"]["samples"] == 8, 10)
     spin(lambda: not window.background.busy)
