@@ -33,7 +33,8 @@ def read_machine(folder: Path) -> Machine:
     affinity = getattr(os, "sched_getaffinity", None)
     cores = len(affinity(0)) if affinity else os.cpu_count() or 1
     busy = psutil.cpu_percent(interval=0.3) / 100
-    return Machine(_speed(folder), cores, memory.total, memory.available, gpu, gpu_free, busy)
+    load = psutil.getloadavg()[0] / cores
+    return Machine(_speed(folder), cores, memory.total, memory.available, gpu, gpu_free, busy, load)
 
 
 def _speed(folder: Path) -> float:

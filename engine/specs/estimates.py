@@ -26,6 +26,7 @@ LOW, HIGH = 0.65, 1.6
 
 _CORE_GAIN = 0.7
 _MOST_CORES = 16
+_MOST_CROWDED = 6.0
 _MB, _F32 = 1_000_000, 4
 _BATCH = 16  # of samples, where the spec leaves it open
 
@@ -80,6 +81,7 @@ class Machine:
     gpu : name of the GPU that ``auto`` would take; empty for none.
     gpu_free : bytes of its memory that are free; 0 if unknown.
     busy : share of the processor that other programs take now.
+    load : programs that want a core, for each core; mean of the last minute.
     """
 
     speed: float = 1.0
@@ -89,6 +91,7 @@ class Machine:
     gpu: str = ""
     gpu_free: int = 0
     busy: float = 0.0
+    load: float = 0.0
 
     def on_gpu(self, spec: JobSpec) -> bool:
         """Whether the run would compute on a GPU."""
@@ -157,7 +160,8 @@ def estimate(spec: JobSpec, facts: Facts, machine: Machine, past: Sequence[Past]
     alone = seconds(spec, facts) * (1.0 if gpu else slowness(machine))
     low, high = corrected(alone, [run for run in runs if run.predicted > 0])
     # What else runs now may stop at once or go on: only the upper end counts with it.
-    return replace(found, low=low, high=high * (1 + min(1.0, max(0.0, machine.busy))), runs=len(runs))
+    crowd = max(1 + min(1.0, max(0.0, machine.busy)), min(_MOST_CROWDED, machine.load))
+    return replace(found, low=low, high=high * crowd, runs=len(runs))
 
 
 def corrected(predicted: float, runs: Sequence[Past]) -> tuple[float, float]:

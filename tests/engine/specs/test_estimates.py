@@ -83,6 +83,8 @@ def test_a_faster_computer_takes_less_time() -> None:
     assert slow.high / 4 < more.high < slow.high / 2
     busy = estimate(points(), THREE, Machine(busy=1.0))
     assert (busy.low, busy.high) == (slow.low, pytest.approx(2 * slow.high))
+    crowded = estimate(points(), THREE, Machine(busy=1.0, load=4.0))
+    assert (crowded.low, crowded.high) == (slow.low, pytest.approx(4 * slow.high))
 
 
 def test_finished_runs_correct_the_time() -> None:
