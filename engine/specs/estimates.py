@@ -149,18 +149,18 @@ def estimate(spec: JobSpec, facts: Facts, machine: Machine, past: Sequence[Past]
     """
     gpu = machine.on_gpu(spec)
     memory, gpu_memory = bytes_needed(spec, facts)
+    # What else runs now may stop at once or go on: only the upper end counts with it.
+    crowd = max(1 + min(1.0, max(0.0, machine.busy)), min(_MOST_CROWDED, machine.load))
     found = Estimate(0.0, 0.0, memory, gpu_memory if gpu else 0)
     if isinstance(spec, TrainPriorSpec | TrainDenoiserSpec):
         asked, more = _asked(spec), seconds(spec, facts) - _asked(spec)
         slower = slowness(machine)
-        return replace(found, low=asked, high=asked * 1.1 + HIGH * more * max(1.0, slower))
+        return replace(found, low=asked, high=asked * 1.1 + HIGH * more * max(1.0, slower) * crowd)
     runs = [run for run in past if (run.kind, run.gpu) == (spec.kind, gpu)]
     if gpu and not runs:
         return found
     alone = seconds(spec, facts) * (1.0 if gpu else slowness(machine))
     low, high = corrected(alone, [run for run in runs if run.predicted > 0])
-    # What else runs now may stop at once or go on: only the upper end counts with it.
-    crowd = max(1 + min(1.0, max(0.0, machine.busy)), min(_MOST_CROWDED, machine.load))
     return replace(found, low=low, high=high * crowd, runs=len(runs))
 
 
