@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 CHAIN = "chain"
 ARRAYS = {
     # key: file in the results, entry, title of the colour bar
-    "gauge": ("gauge.npy", "Colour by prior or data", "Prior's spread ÷ spread with the data"),
-    "fit": ("point_misfit.npy", "Colour by fit to the evidence", "Misfit to the evidence (Å)"),
+    "gauge": ("gauge.npy", "Colour by prior, data", "Prior's spread ÷ spread with the data"),
+    "fit": ("point_misfit.npy", "Colour by misfit", "Misfit to the evidence (Å)"),
 }
 MODELS = (".pdb", ".cif", ".ent", ".pdb1", ".mmcif")
 
@@ -98,7 +98,7 @@ class PointColours(QObject):
     def _offer(self) -> None:
         entries = [(key, ARRAYS[key][1]) for key in ARRAYS if key in self._arrays]
         if self._laid is not None or self._of_run is not None:
-            entries.insert(0, (CHAIN, "Colour by chain of origin"))
+            entries.insert(0, (CHAIN, "Colour by chain"))
         self._viewer.set_colours(entries)
 
     def _found(self, points: NDArray[np.float32], paint: Names) -> None:

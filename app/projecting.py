@@ -17,7 +17,7 @@ from app.surfaces import Density, Profile
 from app.viewers.colours import rgb
 from app.volume_control import VolumeControl
 
-STILL_MS = 160
+STILL_MS = 250
 
 
 class Projecting(QObject):

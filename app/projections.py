@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from app.surfaces import Density, Profile
 
-MOVING, STILL = 72, 128  # samples along each edge of the cube that is looked through
+MOVING, STILL = 64, 112  # samples along each edge of the cube that is looked through
 KINDS = {"mip": "Max. projection", "xray": "Sum projection"}
 
 

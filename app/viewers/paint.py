@@ -67,7 +67,7 @@ class Names:
 
     def table(self, theme: Theme) -> NDArray[np.float32]:
         """(names + 1, 4) RGBA; the last row is for points without a name."""
-        grey = np.array([[*rgb(theme.border), 1.0]], np.float32)
+        grey = np.array([[*rgb(theme.muted), 1.0]], np.float32)
         return np.concatenate([sample_colours(len(self.names), theme), grey])
 
     def colours(self, chosen: NDArray[np.intp], keep: NDArray[np.intp], theme: Theme) -> NDArray[np.float32]:
