@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from app.main_window import MainWindow
     from app.place_support import Support
     from app.run_files import StoredRun
-    from app.surfaces import Density
     from app.view_fits import Fits, Floats, Views
 
 MOST_PICTURES = 12
@@ -60,6 +59,8 @@ class Forensics(Feature):
         panel.place.place_entered.connect(self.ask)
         for viewer in (window.viewer.points, window.viewer.volume.volume):
             viewer.picked.connect(self.picked)
+        window.inputs.image_clicked.connect(self._evidence_clicked)
+        window.modes.gallery.view.selectionModel().currentChanged.connect(lambda now, _old: self._moved(now))
         window.commands.add(
             "&View", "Images that support a &place", self.open_place, "Ctrl+Shift+I",
             tip="Which images speak for the density at the place that was clicked, and which against",
@@ -131,6 +132,8 @@ class Forensics(Feature):
                 self._comparing.ask(work, partial(self._compared, self._run), self._complain)
 
     def _comparison(self, views: Views) -> Any:
+        from app.forensics_files import compare_cloud, compare_map
+
         run, viewer = self._run, self.window.viewer
         if run is None:
             return None
@@ -140,14 +143,14 @@ class Forensics(Feature):
             # A start is in a frame of its own; the poses are the consensus's.
             if maps.key.startswith("start:") or density is None:
                 density = run.sds.consensus if run.sds is not None else None
-            return None if density is None else partial(_compare_map, views, density)
+            return None if density is None else partial(compare_map, views, density)
         points = viewer.points.points_A
         if not points.size:
             return None
         sample = viewer.points.sample
         chosen = points if sample is None else points[sample : sample + 1]
         name = f"all {len(points)} samples" if sample is None else f"sample {sample + 1}"
-        return partial(_compare_cloud, views, chosen, name)
+        return partial(compare_cloud, views, chosen, name)
 
     def _compared(self, run: StoredRun | None, fits: Fits) -> None:
         from app.forensics_files import energies_A
@@ -218,6 +221,44 @@ class Forensics(Feature):
         window.tabs.setCurrentWidget(self.panel)
         self.panel.select_image(image)
         self._show_image()
+
+    def show_row(self, row: int) -> None:
+        """Open the tab at the class average of this row of its file, counted from 1."""
+        rows = [] if self.views is None else list(self.views.rows)
+        self.show_image(rows.index(row) + 1 if row in rows else 0)
+
+    def _moved(self, index: Any) -> None:
+        """While the tab is open it follows the gallery's current image."""
+        averages, run = self.window.modes.averages, self._run
+        spec = getattr(run.spec, "averages", None) if run is not None else None
+        if (
+            not self.visible
+            or spec is None
+            or averages.path != Path(spec.file).absolute()
+            or not index.isValid()
+        ):
+            return
+        row = self.window.modes.gallery.model.image_of(index) + 1
+        if self.views is not None and row in self.views.rows:
+            self.panel.select_image(list(self.views.rows).index(row) + 1)
+
+    @Slot(int, int)
+    def _evidence_clicked(self, number: int, image: int) -> None:
+        """A thumbnail of a piece of evidence, counted from 0."""
+        from app.forensics_files import paths_of
+
+        row, views, run = self.window.session.evidence.get(number), self.views, self._run
+        if row is None:
+            return
+        if views is not None and run is not None and run.kind == "dps" and views.sources is not None:
+            for source in np.unique(views.sources):
+                if paths_of(run, int(source)) == row.paths:
+                    chosen = row.options.get("select") or ()
+                    wanted = chosen[image] if image < len(chosen) else image + 1
+                    here = np.flatnonzero((views.sources == source) & (views.rows == wanted))
+                    self.show_image(int(here[0]) + 1 if len(here) else 0)
+                    return
+        self.show_image(0)
 
     # ---- a place --------------------------------------------------------------------------------
 
@@ -316,11 +357,11 @@ class Forensics(Feature):
             self._said(len(rows), "class average")
 
     def _leave_out_views(self, views: Views, run: StoredRun, images: Sequence[int]) -> None:
+        from app.forensics_files import paths_of
+
         window, left = self.window, 0
         for source in np.unique(views.sources[np.asarray(images)]):  # type: ignore[index]
-            observation = run.spec.observations[source]  # type: ignore[union-attr]
-            named = [getattr(observation, name, "") for name in ("images", "poses", "file")]
-            paths = tuple(Path(p).absolute() for p in named if p)
+            paths = paths_of(run, int(source))
             row = next((r for r in window.session.evidence.values() if r.paths == paths), None)
             of_source = np.flatnonzero(views.sources == source)
             out = {int(views.rows[i]) for i in images if i in of_source}
@@ -347,19 +388,6 @@ class Forensics(Feature):
         from app.background import words
 
         self.window.say(words(error))
-
-
-def _compare_map(views: Views, density: Density) -> Fits:
-    from app.view_fits import compare, map_model
-
-    name = density.name or "the map"
-    return compare(views, map_model(density.values, density.voxel_A, name[:1].lower() + name[1:]))
-
-
-def _compare_cloud(views: Views, points_A: Any, name: str) -> Fits:
-    from app.view_fits import cloud_model, compare
-
-    return compare(views, cloud_model(points_A, float(views.pixel_A.min()), name))
 
 
 def _disc(views: Views) -> Any:

@@ -9,7 +9,8 @@ import numpy as np
 
 from app.run_files import StoredRun
 from app.sds_files import SdsRun
-from app.view_fits import Floats, Images, Views
+from app.surfaces import Density
+from app.view_fits import Fits, Floats, Images, Views, cloud_model, compare, map_model
 from engine.conventions import image_centre
 from engine.errors import InputError, VerglasError
 
@@ -46,6 +47,24 @@ def energies_A(run: StoredRun, names: tuple[str, ...], sample: int | None) -> Fl
     values = table.mean(axis=0) if sample is None or sample >= len(table) else table[sample]
     by_name = dict(zip(run.ensemble.observation_names, map(float, values), strict=True))
     return np.array([scale * np.sqrt(by_name[n]) if by_name.get(n, -1.0) >= 0 else np.nan for n in names])
+
+
+def paths_of(run: StoredRun, source: int) -> tuple[Path, ...]:
+    """Files of a piece of evidence of a run, in the order of the window's rows."""
+    observation = run.spec.observations[source]  # type: ignore[union-attr]
+    named = [getattr(observation, name, "") for name in ("images", "poses", "file")]
+    return tuple(Path(p).absolute() for p in named if p)
+
+
+def compare_map(views: Views, density: Density) -> Fits:
+    """All images against a map."""
+    name = density.name or "the map"
+    return compare(views, map_model(density.values, density.voxel_A, name[:1].lower() + name[1:]))
+
+
+def compare_cloud(views: Views, points_A: Any, name: str) -> Fits:
+    """All images against clouds (samples, points, 3) together."""
+    return compare(views, cloud_model(points_A, float(views.pixel_A.min()), name))
 
 
 def _of_averages(sds: SdsRun, symmetry: str) -> Views | None:

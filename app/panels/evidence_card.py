@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 from PySide6.QtCore import QSize, Qt, Signal
-from PySide6.QtGui import QImage, QPixmap
+from PySide6.QtGui import QImage, QMouseEvent, QPixmap
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton, QSizePolicy, QToolButton, QVBoxLayout
 
 from app import style
@@ -25,6 +25,7 @@ class EvidenceCard(QFrame):
     options_entered = Signal(dict)
     remove_wanted = Signal()
     ab_initio_wanted = Signal()
+    image_clicked = Signal(int)
 
     def __init__(self) -> None:
         super().__init__()
@@ -39,9 +40,11 @@ class EvidenceCard(QFrame):
         self._lines = _wrapped("")
         self._notes = _wrapped("warning")
         self._problem = _wrapped("error")
-        self._thumbnails = QLabel()
+        self._thumbnails = _Thumbnails()
+        self._thumbnails.clicked.connect(self.image_clicked)
         self._thumbnails.setToolTip(
-            "The first projections, with contrast as Verglas sees it: density is bright."
+            "The first projections, with contrast as Verglas sees it: density is bright. "
+            "Click one to see how it fits the result."
         )
         self._role = ChoiceBox()
         self._role.setToolTip("What Verglas uses this file as.")
@@ -166,6 +169,7 @@ class EvidenceCard(QFrame):
         )
         picture.setDevicePixelRatio(ratio)
         self._thumbnails.setPixmap(picture)
+        self._thumbnails.width_each = picture.deviceIndependentSize().width() / count
 
     def _show_form(self, shown: bool) -> None:
         if shown and self.form is None and self._evidence is not None and self._evidence.role in MODELS:
@@ -205,6 +209,23 @@ class EvidenceCard(QFrame):
         if self._evidence is not None and self._evidence.role in SIZE_FIELDS:
             self._size.interpretText()
             self.options_entered.emit({SIZE_FIELDS[self._evidence.role]: self._size.value()})
+
+
+class _Thumbnails(QLabel):
+    """Pictures side by side; ``clicked`` counts from 0."""
+
+    clicked = Signal(int)
+    width_each = 1.0
+
+    def mousePressEvent(self, event: QMouseEvent) -> None:
+        """Say which picture was clicked."""
+        left = self.contentsRect().left()
+        number = int((event.position().x() - left) // self.width_each)
+        if (
+            event.button() == Qt.MouseButton.LeftButton
+            and event.position().x() < left + self.pixmap().width()
+        ):
+            self.clicked.emit(max(0, number))
 
 
 def _wrapped(name: str) -> QLabel:

@@ -29,6 +29,7 @@ class InputsPanel(QWidget):
     role_chosen = Signal(int, str)
     options_entered = Signal(int, dict)
     ab_initio_wanted = Signal(int)
+    image_clicked = Signal(int, int)
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -78,6 +79,7 @@ class InputsPanel(QWidget):
         card.options_entered.connect(partial(self._forward_options, number))
         card.remove_wanted.connect(partial(self._forward_remove, number))
         card.ab_initio_wanted.connect(partial(self._forward_ab_initio, number))
+        card.image_clicked.connect(partial(self._forward_image, number))
         self.cards[number] = card
         self._list.insertWidget(self._list.count() - 1, card)
         card.show_evidence(evidence)
@@ -111,6 +113,9 @@ class InputsPanel(QWidget):
 
     def _forward_remove(self, number: int) -> None:
         self.remove_wanted.emit(number)
+
+    def _forward_image(self, number: int, image: int) -> None:
+        self.image_clicked.emit(number, image)
 
     def _forward_ab_initio(self, number: int) -> None:
         self.ab_initio_wanted.emit(number)

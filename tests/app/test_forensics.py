@@ -221,3 +221,54 @@ def test_worst_images_are_left_out_of_the_next_run_and_brought_back(
     shown.leave_out([0, 3])
     assert asked == [([int(shown.views.rows[0]) - 1, int(shown.views.rows[3]) - 1], False)]
     assert "Undo brings them back" in window.messages.texts()[-1]
+
+
+def test_a_projection_of_the_evidence_leads_to_its_fit(window: MainWindow, tmp_path: Path, views: Views):
+    from engine.io import star
+    from engine.io.ensemble import write_ensemble
+    from engine.io.mrc import write_images
+    from engine.jobs.run_dir import RunDir
+    from engine.specs.components import ProjectionImages
+    from engine.specs.job import DpsSpec
+    from engine.types import Ensemble, Frame, ImageStack, Poses
+
+    count = len(views.images)
+    write_images(tmp_path / "v.mrcs", ImageStack(views.images, PIXEL))
+    poses = Poses(
+        views.rotations, views.shifts_px * PIXEL, ("v.mrcs",) * count, np.arange(count, dtype=np.int32), PIXEL
+    )
+    star.write_poses(tmp_path / "v.star", poses, box=BOX)
+    observation = ProjectionImages(images=str(tmp_path / "v.mrcs"), poses=str(tmp_path / "v.star"))
+    spec = DpsSpec(observations=(observation,), samples=2)
+    folder = RunDir.create(tmp_path / "points", spec).path
+    rng = np.random.default_rng(0)
+    clouds = rng.normal(size=(2, 64, 3)).astype(np.float32) * 15
+    energies = np.full((2, count), 0.01, np.float32)
+    names = tuple(f"view {i}" for i in range(1, count + 1))
+    (folder / "results").mkdir(exist_ok=True)
+    write_ensemble(
+        folder / "results" / "ensemble.npz",
+        Ensemble(clouds, "posterior", Frame((0, 0, 0), 50.0), energies, names, np.arange(2)),
+    )
+    shown = feature(window)
+    window.session.add_files([tmp_path / "v.star"])
+    spin(lambda: len(window.session.evidence) == 1 and not window.session.checking)
+    number, row = next(iter(window.session.evidence.items()))
+    window.inputs.cards[number].image_clicked.emit(1)
+    assert "no result yet" in window.messages.texts()[-1]
+
+    window.open_run(folder)
+    spin(lambda: shown.views is not None and not window.background.busy)
+    window.inputs.cards[number].image_clicked.emit(1)
+    spin(lambda: shown.fits is not None and not window.background.busy)
+    assert shown.visible
+    assert shown.panel.image == 2
+    assert "all 2 samples" in shown.panel._facts.text()
+    assert "5 Å apart" in shown.panel._facts.text()  # the root of 0.01, times 50 Å
+    window.viewer.step_sample(1)
+    spin(lambda: "sample 1" in shown.panel._facts.text())
+
+    shown.leave_out([0, 3])
+    assert row.options["select"] == (2, 3, *range(5, 13))
+    window.history.undo()
+    assert not window.session.evidence[number].options.get("select")
