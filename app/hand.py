@@ -1,0 +1,156 @@
+"""The hand of the run that is shown: evidence for it, and flipping everything together, undoably."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from PySide6.QtGui import QUndoCommand
+
+from app.features import Feature
+from app.newest import Newest
+from app.run_files import StoredRun, load_run
+from engine.io.hand import flipped, set_flipped
+
+if TYPE_CHECKING:
+    from app.main_window import MainWindow
+
+IMAGES_CANT_TELL = "Projections can't tell a structure from its mirror image."
+SUBUNIT = (
+    "The known part fixes the hand: its mirror image doesn't exist in nature, so this run can't be flipped."
+)
+
+
+def why_not(run: StoredRun | None) -> str:
+    """Why a run can't be flipped, in a sentence; empty if it can."""
+    if run is None or not run.exportable or not run.folder.is_dir():
+        return "There is no finished run to flip."
+    if any(o.kind == "subunit" for o in getattr(run.spec, "observations", ())):
+        return SUBUNIT
+    return ""
+
+
+def evidence_of(run: StoredRun) -> str:
+    """What speaks for one hand or the other, in words."""
+    observations = getattr(run.spec, "observations", ())
+    if any(o.kind == "subunit" for o in observations):
+        return SUBUNIT
+    if any(o.kind.startswith("coarse") for o in observations):
+        return f"{IMAGES_CANT_TELL} The hand is that of the coarse map: no surer than the map's."
+    truth = run.metrics.get("fsc_truth")
+    if isinstance(truth, dict) and isinstance(truth.get("mirrored"), bool):
+        fits = truth["mirrored"] == is_flipped(run)
+        return (
+            f"{IMAGES_CANT_TELL} The reference fits the map with its hand as it is shown."
+            if fits
+            else f"{IMAGES_CANT_TELL} The reference fits the map only as its mirror image: flip it."
+        )
+    return f"{IMAGES_CANT_TELL} Helices or a known structure of the same fold would."
+
+
+def is_flipped(run: StoredRun) -> bool:
+    """Whether a run is shown as the mirror image of its files."""
+    return run.sds.flipped if run.sds is not None else run.folder.is_dir() and flipped(run.folder)
+
+
+class FlipHand(QUndoCommand):
+    """Shows a run's results as their mirror image, or as computed again."""
+
+    def __init__(self, feature: Hand, folder: Path, on: bool) -> None:
+        super().__init__("Flip hand")
+        self._feature, self._folder, self._on = feature, folder, on
+
+    def redo(self) -> None:
+        """Flip."""
+        self._feature.write(self._folder, self._on)
+
+    def undo(self) -> None:
+        """Flip back."""
+        self._feature.write(self._folder, not self._on)
+
+
+class Hand(Feature):
+    """Flips map, half maps, starts, volumes, poses, landscape or ensemble together.
+
+    The files stay; ``results/hand.json`` says how they are read and exported (:mod:`engine.io.hand`).
+    """
+
+    def __init__(self, window: MainWindow) -> None:
+        super().__init__(window)
+        self._wanted: dict[Path, bool] = {}
+        self._writing = Newest(window.background)
+        self._tab = 0
+        tip = "Show and export everything of this run as its mirror image; undo brings it back"
+        self.action = window.commands.add("&View", "&Flip hand", self.flip, "Shift+H", tip=tip)
+        window.commands.add(
+            "&View", "&Hand: what is known", self.tell, tip="Say what speaks for this hand or the other"
+        )
+        self.action.setEnabled(False)
+        window.run_view.run_shown.connect(lambda run: self.action.setEnabled(run.exportable))
+        window.run_view.cleared.connect(lambda: self.action.setEnabled(False))
+
+    def tell(self) -> None:
+        """Say what speaks for the hand that is shown."""
+        run = self.window.run_view.stored
+        if run is None or not run.exportable:
+            self.window.complain("No result is shown.")
+            return
+        state = "Shown as the mirror image of what was computed." if is_flipped(run) else "Shown as computed."
+        self.window.say(f"{state} {evidence_of(run)}")
+
+    def flip(self) -> None:
+        """Flip the run that is shown, or say why not."""
+        run = self.window.run_view.stored
+        reason = why_not(run)
+        if reason or run is None:
+            self.window.complain(reason)
+            return
+        now = self._wanted.get(run.folder, is_flipped(run))
+        self.window.history.push(FlipHand(self, run.folder, not now))
+
+    def write(self, folder: Path, on: bool) -> None:
+        """Write the hand of a run, and show it so if it is the one that is shown."""
+        self._wanted[folder] = on
+        run = self.window.run_view.stored
+        shown = run is not None and run.folder == folder
+        self._writing.ask(
+            partial(_write, dict(self._wanted), folder if shown else None), self._written, self._failed
+        )
+
+    def close(self) -> None:
+        """Write no more."""
+        self._writing.drop()
+
+    def _written(self, run: StoredRun | None) -> None:
+        window, shown = self.window, self.window.run_view.stored
+        if run is None or shown is None or shown.folder != run.folder:
+            return
+        self._wanted.pop(run.folder, None)
+        maps, tab, page = window.sds_view.maps, window.tabs.currentWidget(), window.viewer.page
+        key = maps.key
+        window.run_view.show_run(run)
+        if run.sds is not None and key:
+            maps.show_key(key)
+        window.viewer.show_page(page)
+        window.tabs.setCurrentWidget(tab)
+        on = is_flipped(run)
+        measured = " Measures in the results are of the hand as computed." if on and run.metrics else ""
+        window.say(
+            (f"Flipped: everything is shown and exported as its mirror image.{measured}")
+            if on
+            else "Shown and exported in the hand as computed."
+        )
+
+    def _failed(self, error: Exception) -> None:
+        from app.background import words
+
+        self._wanted.clear()
+        self.window.complain(words(error))
+
+
+def _write(wanted: dict[Path, bool], shown: Path | None) -> StoredRun | None:
+    for folder, on in wanted.items():
+        if folder.is_dir() and flipped(folder) != on:
+            set_flipped(folder, on)
+    return load_run(shown) if shown is not None else None
