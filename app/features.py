@@ -24,6 +24,8 @@ FEATURES: tuple[str, ...] = (
     "app.sharing:Sharing",
     "app.forensics:Forensics",
     "app.convention_doctor:ConventionDoctor",
+    "app.compare:Compare",
+    "app.hand:Hand",
 )
 """``module:Class`` of each, in the order in which they are made."""
 
