@@ -20,9 +20,6 @@ def add_averages_menu(window: MainWindow) -> None:
     def add(text: str, key: str, slot: Callable[[], object]) -> QAction:
         return window.commands.add(title, text, slot, key)
 
-    undo = add("&Undo", "Ctrl+Z", modes.undo)
-    redo = add("&Do again", "Ctrl+Shift+Z", modes.redo)
-    menu.addSeparator()
     for action in gallery.select_actions:
         window.commands.adopt(title, action)
     add("&Leave out what is marked", "Ctrl+M", modes.leave_out_marked)
@@ -33,9 +30,6 @@ def add_averages_menu(window: MainWindow) -> None:
     add("&Export the selection…", "Ctrl+Shift+E", modes.export_selection)
 
     def refresh() -> None:
-        history = modes.averages.undo
-        undo.setText(f"&Undo: {history.undoText()}" if history.canUndo() else "&Undo")
-        redo.setText(f"&Do again: {history.redoText()}" if history.canRedo() else "&Do again")
         for action in menu.actions():
             action.setEnabled(modes.of_averages)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -10,17 +11,31 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 from PySide6.QtCore import QObject, Signal
-from PySide6.QtGui import QUndoCommand, QUndoStack
 
 from app import averages_files
 from app.averages_files import LoadedAverages, PreparedForShow
 from app.background import Background, words
 from app.forms import first_problem
+from app.history import History, Step, Values, below, prefixed
 from engine.specs.sds import ClassAveragesInput
 
 OPTIONS = ("pixel_size_A", "contrast", "box", "centre", "mask_diameter_A")
 FEWEST = 2  # images; one alone says nothing about other directions
 MOST_PREPARED = 300  # images that are prepared to be shown, so that each change is answered soon
+MOST_KEPT = 3  # files whose images stay in memory, so that undoing need not read them again
+
+Chosen = tuple[int, ...] | None
+
+
+@dataclass(eq=False)
+class _Opened:
+    """A file that was opened, and what it turned out to be."""
+
+    path: Path
+    reading: bool = False
+    loaded: LoadedAverages | None = None
+    quality: Any = None
+    problem: str = ""
 
 
 class AveragesSession(QObject):
@@ -29,6 +44,7 @@ class AveragesSession(QObject):
     Parameters
     ----------
     background : where files are read and images prepared.
+    history : where changes are kept, so that they can be taken back; one of its own by default.
 
     Attributes
     ----------
@@ -39,9 +55,9 @@ class AveragesSession(QObject):
     quality : an :class:`engine.io.averages.AverageQuality`, or None while unknown.
     shown : the selected images as prepared, or None while unknown.
     preparation_problem : why they can't be prepared, in words.
-    undo : the history of the selection.
     """
 
+    kind = "averages"
     changed = Signal()
     read = Signal()
     selection_changed = Signal()
@@ -50,16 +66,21 @@ class AveragesSession(QObject):
     options_replaced = Signal()
     said = Signal(str)
 
-    def __init__(self, background: Background, parent: QObject | None = None) -> None:
+    def __init__(
+        self, background: Background, parent: QObject | None = None, *, history: History | None = None
+    ) -> None:
         super().__init__(parent)
         self._background = background
-        self.undo = QUndoStack(self)
+        self.history = history or History(self)
+        self._opened: _Opened | None = None
+        self._kept: list[_Opened] = []
         self.path: Path | None = None
         self.options: dict[str, Any] = _defaults()
         self.option_problem = ""
         self._generation = 0
         self._preparing = self._prepare_again = False
         self._forget("empty")
+        self.history.keep(self.kind, self)
 
     def _forget(self, state: str) -> None:
         self._generation += 1
@@ -68,98 +89,113 @@ class AveragesSession(QObject):
         self.selected: NDArray[np.bool_] = np.zeros(0, bool)
         self.quality: Any = None
         self.shown: PreparedForShow | None = None
-        self._wanted: tuple[int, ...] = ()
-        self.undo.clear()
+        self._wanted: Chosen = None
 
     # ---- the file -------------------------------------------------------------------------------
 
     def open(self, path: Path, options: dict[str, Any] | None = None, select: tuple[int, ...] = ()) -> None:
         """Read a file or folder of class averages; ``select`` counts from 1, empty takes all."""
-        self.path = Path(path).absolute()
-        self._forget("reading")
-        self.options = _defaults() | {k: v for k, v in (options or {}).items() if k in OPTIONS}
-        self.option_problem = ""
-        self._wanted = select
-        self.options_replaced.emit()
-        self.read.emit()
-        self.changed.emit()
-        self._read()
+        path = Path(path).absolute()
+        with self.history.step(f"open {path.name}"):
+            self.options = _defaults() | {k: v for k, v in (options or {}).items() if k in OPTIONS}
+            self.option_problem = ""
+            self.options_replaced.emit()
+            self._show(_Opened(path), select or None)
+            self.changed.emit()
 
     def load(self, spec: ClassAveragesInput) -> None:
         """Show what a run description says; images that are here already are not read again."""
         values = spec.model_dump()
         if self.loaded is not None and self.path == Path(spec.file).absolute():
-            self.options = {k: values[k] for k in OPTIONS}
-            self.option_problem = ""
-            self._choose(self._mask(spec.select), "selection of the settings")
-            self.options_replaced.emit()
-            self._prepare()
-            self.changed.emit()
+            with self.history.step("class averages of the settings"):
+                self.options = {k: values[k] for k in OPTIONS}
+                self.option_problem = ""
+                self._choose(self._mask(spec.select or None), "")
+                self.options_replaced.emit()
+                self._prepare()
+                self.changed.emit()
         else:
             self.open(Path(spec.file), values, spec.select)
 
     def close(self) -> None:
         """Take the class averages off."""
-        self.path = None
-        self._forget("empty")
-        self.read.emit()
-        self.changed.emit()
+        with self.history.step(f"remove {self.path.name}" if self.path else ""):
+            self._show(None, None)
+            self.changed.emit()
 
     def release(self) -> None:
         """The window closes: a history that is destroyed would still tell of its change."""
         self._generation += 1
-        self.undo.blockSignals(True)
+        self._opened = None
+        self.history.blockSignals(True)
 
-    def _read(self) -> None:
-        assert self.path is not None  # noqa: S101 - for the type checker
-        generation = self._generation
-        self._background.submit(
-            partial(averages_files.load, self.path),
-            lambda found: self._found(generation, found),
-            lambda error: self._not_usable(generation, error),
-        )
-
-    def _found(self, generation: int, found: LoadedAverages) -> None:
-        if generation != self._generation:
+    def _show(self, opened: _Opened | None, chosen: Chosen) -> None:
+        """Show a file as far as it is known, and find out the rest."""
+        self._opened, self.path = opened, opened.path if opened else None
+        self._forget("empty" if opened is None else "reading")
+        self._wanted = chosen
+        if opened is not None:
+            self._kept = [*(o for o in self._kept if o is not opened), opened]
+            for old in self._kept[:-MOST_KEPT]:
+                old.loaded = old.quality = None
+            self._kept = self._kept[-MOST_KEPT:]
+        if opened is not None and opened.problem:
+            self.state, self.problem = "problem", opened.problem
+        if opened is None or opened.loaded is None:
+            self.read.emit()
+            if opened is not None and not opened.problem and not opened.reading:
+                self._read(opened)
             return
-        self.loaded, self.state = found, "ready"
-        self.selected = self._mask(self._wanted)
+        self.loaded, self.state, self.quality = opened.loaded, "ready", opened.quality
+        self.selected = self._mask(chosen)
         self.read.emit()
         self.selection_changed.emit()
+        self.quality_changed.emit()
         self._prepare()
+        if opened.quality is None:
+            self._background.submit(
+                partial(averages_files.ranked, opened.loaded.averages),
+                lambda quality: self._ranked(opened, quality),
+                lambda error: self._not_ranked(opened, error),
+            )
+
+    def _read(self, opened: _Opened) -> None:
+        cause, opened.reading = self.history.cause, True
         self._background.submit(
-            partial(averages_files.ranked, found.averages),
-            lambda quality: self._ranked(generation, quality),
-            lambda error: self._not_ranked(generation, error),
+            partial(averages_files.load, opened.path),
+            lambda found: self._found(opened, found, "", cause),
+            lambda error: self._found(opened, None, words(error), cause),
         )
-        self.changed.emit()
 
-    def _not_usable(self, generation: int, error: Exception) -> None:
-        if generation == self._generation:
-            self._forget("problem")
-            self.problem = words(error)
-            self.read.emit()
-            self.changed.emit()
+    def _found(self, opened: _Opened, found: LoadedAverages | None, problem: str, cause: Step | None) -> None:
+        # Also kept if the file has been taken off meanwhile: it may come back.
+        opened.reading, opened.loaded, opened.problem = False, found, problem
+        if opened is self._opened:
+            with self.history.follow(cause):
+                self._show(opened, self._wanted)
+                self.changed.emit()
 
-    def _ranked(self, generation: int, quality: Any) -> None:
-        if generation == self._generation:
+    def _ranked(self, opened: _Opened, quality: Any) -> None:
+        opened.quality = quality
+        if opened is self._opened and self.quality is None:
             self.quality = quality
             self.quality_changed.emit()
 
-    def _not_ranked(self, generation: int, error: Exception) -> None:
-        if generation == self._generation:
+    def _not_ranked(self, opened: _Opened, error: Exception) -> None:
+        if opened is self._opened:
             self.said.emit(f"The images could not be ranked. {words(error)}")
 
     # ---- options --------------------------------------------------------------------------------
 
     def set_options(self, values: dict[str, Any], problem: str = "") -> None:
         """Take what was entered about the preparation; ``problem`` says what can't be read."""
-        before = dict(self.options)
-        self.options |= {k: v for k, v in values.items() if k in OPTIONS}
-        self.option_problem = problem
-        if self.options != before or problem:
-            self._prepare()
-        self.changed.emit()
+        before = {**self.options, "": self.option_problem}
+        with self.history.step(merge=True):
+            self.options |= {k: v for k, v in values.items() if k in OPTIONS}
+            self.option_problem = problem
+            if {**self.options, "": problem} != before:
+                self._prepare()
+            self.changed.emit()
 
     @property
     def pixel_size_A(self) -> float:
@@ -231,21 +267,24 @@ class AveragesSession(QObject):
 
     def _choose(self, wanted: NDArray[np.bool_], text: str) -> None:
         if not np.array_equal(wanted, self.selected):
-            self.undo.push(_Selection(self, self.selected, wanted, text))
+            with self.history.step(text):
+                self.selected = wanted
+                self.selection_changed.emit()
+                self._prepare()
+                self.changed.emit()
 
-    def apply_selection(self, wanted: NDArray[np.bool_]) -> None:
-        """What undo and redo call; use the other methods instead."""
-        self.selected = wanted
-        self.selection_changed.emit()
-        self._prepare()
-        self.changed.emit()
+    def _chosen(self) -> Chosen:
+        """The selected images, counted from 1; None for all, also of those that are still to be read."""
+        if self.loaded is None:
+            return self._wanted
+        return None if self.selected.all() else tuple((np.flatnonzero(self.selected) + 1).tolist())
 
-    def _mask(self, select: tuple[int, ...]) -> NDArray[np.bool_]:
+    def _mask(self, select: Chosen) -> NDArray[np.bool_]:
         count = len(self.loaded.names) if self.loaded else 0
-        if not select:
+        if select is None:
             return np.ones(count, bool)
         mask = np.zeros(count, bool)
-        rows = np.asarray(select) - 1
+        rows = np.asarray(select, int) - 1
         inside = (rows >= 0) & (rows < count)
         mask[rows[inside]] = True
         if not inside.all():
@@ -322,29 +361,33 @@ class AveragesSession(QObject):
         """The class averages as part of a run description. Raises ValueError in words."""
         if self.loaded is not None and not self.count:
             raise ValueError("No class average is selected.")
-        select = () if self.selected.all() else tuple(int(i) + 1 for i in np.flatnonzero(self.selected))
+        select = self._chosen() or ()
         try:
             return ClassAveragesInput(file=str(self.path or ""), select=select, **self.options)
         except ValidationError as exc:
             raise ValueError(first_problem(exc)) from None
 
+    # ---- the history ----------------------------------------------------------------------------
 
-class _Selection(QUndoCommand):
-    """A change of which images are used."""
+    def snapshot(self) -> Values:
+        """What the user has given; a file stands for what it turned out to be, too."""
+        return {"file": self._opened, "chosen": self._chosen(), **prefixed("options", self.options)}
 
-    def __init__(
-        self, session: AveragesSession, before: NDArray[np.bool_], after: NDArray[np.bool_], text: str
-    ) -> None:
-        super().__init__(text)
-        self._session, self._before, self._after = session, before, after
-
-    def redo(self) -> None:
-        """Do it."""
-        self._session.apply_selection(self._after)
-
-    def undo(self) -> None:
-        """Take it back."""
-        self._session.apply_selection(self._before)
+    def put(self, values: Values) -> None:
+        """Go back to values of :meth:`snapshot`; a file that is known is not read again."""
+        opened, chosen = values.get("file", self._opened), values.get("chosen", self._chosen())
+        self.options |= below("options", values)
+        self.option_problem = ""
+        self.options_replaced.emit()
+        if opened is not self._opened:
+            self._show(opened, chosen)
+        elif self.loaded is None:
+            self._wanted = chosen
+        else:
+            self.selected = self._mask(chosen)
+            self.selection_changed.emit()
+            self._prepare()
+        self.changed.emit()
 
 
 def _defaults() -> dict[str, Any]:

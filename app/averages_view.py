@@ -23,7 +23,7 @@ class AveragesView(QObject):
         session.quality_changed.connect(self._show_quality)
         session.prepared_changed.connect(self._show_prepared)
         session.options_replaced.connect(self._show_options)
-        session.undo.indexChanged.connect(lambda _i: self._show_history())
+        session.history.indexChanged.connect(lambda _i: self._show_history())
         panel.options_entered.connect(self._options_entered)
         panel.remove_wanted.connect(session.close)
         gallery.toggle_wanted.connect(session.toggle)
@@ -32,8 +32,8 @@ class AveragesView(QObject):
         gallery.none_wanted.connect(session.select_none)
         gallery.invert_wanted.connect(session.invert)
         gallery.unmark_wanted.connect(session.leave_out_marked)
-        gallery.undo_wanted.connect(session.undo.undo)
-        gallery.redo_wanted.connect(session.undo.redo)
+        gallery.undo_wanted.connect(session.history.undo)
+        gallery.redo_wanted.connect(session.history.redo)
         self._show_options()
         self._show_images()
         self._show_card()
@@ -118,5 +118,5 @@ class AveragesView(QObject):
         self._gallery.set_facts(" ".join(facts), "")
 
     def _show_history(self) -> None:
-        undo = self._session.undo
+        undo = self._session.history
         self._gallery.set_history(undo.undoText(), undo.redoText())

@@ -39,6 +39,19 @@ class Checked:
     chains: tuple[str, ...] = ()
 
 
+def check_row(paths: tuple[Path, ...], pixel_size_A: float | None, select: tuple[int, ...]) -> Checked:
+    """Say what a row of the evidence is: one file, or images and their poses.
+
+    Raises
+    ------
+    VerglasError
+        As :func:`check_file` and :func:`check_projections`.
+    """
+    if len(paths) == 2:
+        return check_projections(*paths, pixel_size_A, select)
+    return check_file(paths[0], pixel_size_A)
+
+
 def check_file(path: Path, pixel_size_A: float | None = None) -> Checked:
     """Say what one file is.
 

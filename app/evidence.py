@@ -61,6 +61,8 @@ UNUSABLE = {
     "clouds": "These are training clouds for a prior, not evidence.",
 }
 
+Facts = tuple[tuple[Path, ...], float | None, tuple[int, ...]]
+
 
 @dataclass
 class Evidence:
@@ -108,6 +110,24 @@ class Evidence:
     def pixel_size_A(self) -> float | None:
         """The size that the user gave, Å."""
         return self.options.get(SIZE_FIELDS.get(self.role or "", ""))
+
+    @property
+    def facts(self) -> Facts:
+        """What the answer of :func:`app.checking.check_row` depends on."""
+        return self.paths, self.pixel_size_A, tuple(self.options.get("select") or ())
+
+    @property
+    def hindrance(self) -> str:
+        """Why it keeps a run from starting, in words; empty if it doesn't."""
+        if self.state == "checking":
+            return f"{self.names} is being checked."
+        if self.state == "problem":
+            return f"{self.names} can't be used. Remove it or replace it."
+        return f"{self.names}: {self.problem}" if self.state == "incomplete" else ""
+
+    def given(self) -> dict[str, Any]:
+        """What the user has given."""
+        return {"paths": self.paths, "role": self.role, "options": dict(self.options)}
 
     @property
     def asks_pixel_size(self) -> bool:

@@ -14,7 +14,6 @@ from PySide6.QtGui import (
     QDragEnterEvent,
     QDropEvent,
     QGuiApplication,
-    QUndoStack,
 )
 from PySide6.QtWidgets import QApplication, QLabel, QMainWindow
 
@@ -26,6 +25,7 @@ from app.columns import Columns
 from app.commands import Commands
 from app.dialogs import Dialogs
 from app.features import Features
+from app.history import History
 from app.job_monitor import JobMonitor, MakeWorker, engine_worker
 from app.modes import Modes
 from app.panels.inputs import InputsPanel
@@ -61,10 +61,12 @@ class MainWindow(QMainWindow):
         super().__init__()
         self.settings = settings or Settings()
         self.dialogs = Dialogs(self)
-        self.history = QUndoStack(self)
+        self.history = History(self)
         self.background = Background(2, self)
         self.shelf = PriorShelf(self.background, self)
-        self.session = Session(self.background, self.settings.runs_folder, self, shelf=self.shelf)
+        self.session = Session(
+            self.background, self.settings.runs_folder, self, shelf=self.shelf, history=self.history
+        )
         self.monitor = JobMonitor(self.background, make_worker, self)
         self.inputs = InputsPanel()
         self.run_panel = RunPanel({name: preset.description for name, preset in PRESETS.items()})

@@ -62,7 +62,7 @@ class Modes(QObject):
         super().__init__(window)
         self._window = window
         self.mode = "dps"
-        self.averages = AveragesSession(window.background, self)
+        self.averages = AveragesSession(window.background, self, history=window.history)
         self.sds = SdsSession(self.averages, window.background, self)
         self.training = TrainingSession(self.averages, self)
         self.prior = PriorMode(window)
@@ -205,16 +205,6 @@ class Modes(QObject):
         for panel in self.run_panels:
             panel.show_folder(folder)
 
-    def undo(self) -> None:
-        """Take back the last change of the selection."""
-        if self.of_averages and not self._window.monitor.running:
-            self.averages.undo.undo()
-
-    def redo(self) -> None:
-        """Do the undone change of the selection again."""
-        if self.of_averages and not self._window.monitor.running:
-            self.averages.undo.redo()
-
     def leave_out_marked(self) -> None:
         """Leave out what looks like junk or repeats another."""
         if self.of_averages and not self._window.monitor.running:
@@ -258,11 +248,12 @@ class Modes(QObject):
         row = self._window.session.evidence.get(number)
         if row is not None:
             path, size = row.paths[0], row.pixel_size_A
-            self._window.session.remove(number)
-            self.open_averages(path)
-            if size:
-                self.averages.set_options({"pixel_size_A": size})
-                self.averages.options_replaced.emit()
+            with self._window.history.step(f"reconstruct {path.name} without poses"):
+                self._window.session.remove(number)
+                self.open_averages(path)
+                if size:
+                    self.averages.set_options({"pixel_size_A": size})
+                    self.averages.options_replaced.emit()
 
     def _dropped(self, path: Path, kind: str) -> None:
         window = self._window

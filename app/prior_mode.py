@@ -43,7 +43,7 @@ class PriorMode(QObject):
     def __init__(self, window: MainWindow) -> None:
         super().__init__(window)
         self._window = window
-        self.session = PriorSession(window.background, self)
+        self.session = PriorSession(window.background, self, history=window.history)
         self.panel = CloudsPanel()
         self.run_panel = PriorRunPanel()
         self._card: ModelCard | None = None

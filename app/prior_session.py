@@ -10,8 +10,9 @@ from typing import Any
 from pydantic import ValidationError
 from PySide6.QtCore import QObject, Signal
 
-from app.background import Background, Ticket, words
+from app.background import Background, words
 from app.forms import first_problem
+from app.history import History, Values, below, prefixed, put_items
 from app.prior_files import CheckedClouds, check_clouds
 from engine.specs.job import TrainPriorSpec
 
@@ -21,13 +22,14 @@ SETTINGS = (
     "width", "layers", "precision", "accumulate", "compile", "warmup", "min_points", "ema_decay", "p_mean",
     "p_std", "high_noise", "second_phase", "checkpoint_minutes",
 )  # fmt: skip
+ADDED = {TRAINING: "learn from", VALIDATION: "judge by"}
 FEWEST = 10  # clouds of which some can be held out
 FILES_WANTED = "Add what to learn from: a folder of structures (PDB, mmCIF), or a file of clouds (npz)."
 
 
-@dataclass
+@dataclass(eq=False)
 class CloudSource:
-    """A folder or file as the user gave it.
+    """A folder or file as the user gave it, and what it turned out to be.
 
     Attributes
     ----------
@@ -51,6 +53,7 @@ class PriorSession(QObject):
     Parameters
     ----------
     background : where files are checked.
+    history : where changes are kept, so that they can be taken back; one of its own by default.
 
     Attributes
     ----------
@@ -64,45 +67,41 @@ class PriorSession(QObject):
     changed = Signal()
     loaded = Signal()
 
-    def __init__(self, background: Background, parent: QObject | None = None) -> None:
+    def __init__(
+        self, background: Background, parent: QObject | None = None, *, history: History | None = None
+    ) -> None:
         super().__init__(parent)
+        self.history = history or History(self)
         self._background = background
-        self._tickets: dict[str, Ticket] = {}
         self.sources: dict[str, CloudSource] = {}
         self.settings: dict[str, Any] = {name: TrainPriorSpec.model_fields[name].default for name in SETTINGS}
         self.start_from = ""
         self.form_problem = ""
+        self.history.keep(self.kind, self)
 
     # ---- files ----------------------------------------------------------------------------------
 
     def open(self, role: str, path: Path) -> None:
         """Use a folder or file, and find out what it holds."""
         path = Path(path).absolute()
-        self._drop_check(role)
-        self.sources[role] = CloudSource(path)
-        self._tickets[role] = self._background.submit(
-            partial(check_clouds, path),
-            lambda found: self._found(role, found, ""),
-            lambda error: self._found(role, None, words(error)),
-        )
-        self.changed.emit()
+        with self.history.step(f"{ADDED[role]} {path.name}"):
+            source = self.sources[role] = CloudSource(path)
+            self._background.submit(
+                partial(check_clouds, path),
+                lambda found: self._found(role, source, found, ""),
+                lambda error: self._found(role, source, None, words(error)),
+            )
+            self.changed.emit()
 
     def remove(self, role: str) -> None:
         """Take a folder or file off."""
-        self._drop_check(role)
-        self.sources.pop(role, None)
-        self.changed.emit()
-
-    def _drop_check(self, role: str) -> None:
-        ticket = self._tickets.pop(role, None)
-        if ticket is not None:
-            ticket.drop()
-
-    def _found(self, role: str, found: CheckedClouds | None, problem: str) -> None:
-        self._tickets.pop(role, None)
         source = self.sources.get(role)
-        if source is None:
-            return
+        with self.history.step(f"remove {source.path.name}" if source else ""):
+            self.sources.pop(role, None)
+            self.changed.emit()
+
+    def _found(self, role: str, source: CloudSource, found: CheckedClouds | None, problem: str) -> None:
+        # Also of a source that has been taken off meanwhile: it may come back.
         source.checked, source.problem = found, problem
         if role == VALIDATION and found is not None and found.is_folder:
             source.checked = None
@@ -116,14 +115,16 @@ class PriorSession(QObject):
 
     def set_settings(self, values: dict[str, Any], problem: str = "") -> None:
         """Take what was entered; ``problem`` says what can't be read."""
-        self.settings |= {k: v for k, v in values.items() if k in SETTINGS}
-        self.form_problem = problem
-        self.changed.emit()
+        with self.history.step(merge=True):
+            self.settings |= {k: v for k, v in values.items() if k in SETTINGS}
+            self.form_problem = problem
+            self.changed.emit()
 
     def set_start(self, path: str) -> None:
         """Start from these weights; empty starts afresh."""
-        self.start_from = path
-        self.changed.emit()
+        with self.history.step():
+            self.start_from = path
+            self.changed.emit()
 
     # ---- the run --------------------------------------------------------------------------------
 
@@ -188,12 +189,31 @@ class PriorSession(QObject):
 
     def load(self, spec: TrainPriorSpec) -> None:
         """Show a spec: replaces everything."""
-        self.settings = {name: getattr(spec, name) for name in SETTINGS}
-        self.start_from, self.form_problem = spec.start_from or "", ""
-        for role, path in ((TRAINING, spec.clouds), (VALIDATION, spec.validation)):
-            if path:
-                self.open(role, Path(path))
-            else:
-                self.remove(role)
+        with self.history.step("load settings"):
+            self.settings = {name: getattr(spec, name) for name in SETTINGS}
+            self.start_from, self.form_problem = spec.start_from or "", ""
+            for role, path in ((TRAINING, spec.clouds), (VALIDATION, spec.validation)):
+                if path:
+                    self.open(role, Path(path))
+                else:
+                    self.remove(role)
+            self.loaded.emit()
+            self.changed.emit()
+
+    # ---- the history ----------------------------------------------------------------------------
+
+    def snapshot(self) -> Values:
+        """What the user has given."""
+        return {
+            **prefixed("settings", self.settings),
+            **prefixed("source", self.sources),
+            "start_from": self.start_from,
+        }
+
+    def put(self, values: Values) -> None:
+        """Go back to values of :meth:`snapshot`; files that are known are not read again."""
+        put_items(self.settings, below("settings", values))
+        put_items(self.sources, below("source", values))
+        self.start_from, self.form_problem = values.get("start_from", self.start_from), ""
         self.loaded.emit()
         self.changed.emit()

@@ -13,6 +13,7 @@ from app.averages_session import AveragesSession
 from app.background import Background, words
 from app.denoiser_card import DenoiserCard, read_card
 from app.forms import first_problem
+from app.history import Step, Values, below, prefixed, put_items
 from engine.specs.presets import SDS_PRESETS
 from engine.specs.sds import FEWEST_FOR_MOTION, ClosedFormDenoiser, Distillation, SdsSpec, TrainedDenoiser
 
@@ -57,49 +58,62 @@ class SdsSession(QObject):
         self.card: DenoiserCard | None = None
         self.card_problem = ""
         averages.changed.connect(self.changed)
+        self._cards: dict[str, tuple[DenoiserCard | None, str]] = {}  # what weights turned out to be
+        self.history = averages.history
+        self.history.keep(self.kind, self)
 
     # ---- settings -------------------------------------------------------------------------------
 
     def set_settings(self, values: dict[str, Any], problem: str = "") -> None:
         """Take what was entered; ``problem`` says what can't be read."""
-        self.settings |= {k: v for k, v in values.items() if k in SETTINGS}
-        self.form_problem = problem
-        self.changed.emit()
+        with self.history.step(merge=True):
+            self.settings |= {k: v for k, v in values.items() if k in SETTINGS}
+            self.form_problem = problem
+            self.changed.emit()
 
     def set_distillation(self, values: dict[str, Any]) -> None:
         """The steps as a spec dictionary."""
-        self.distillation = values
-        self.changed.emit()
+        with self.history.step(merge=True):
+            self.distillation = values
+            self.changed.emit()
 
     def set_denoiser(self, values: dict[str, Any]) -> None:
         """The denoiser as a spec dictionary; weights are looked at in the background."""
         before = self.denoiser.get("weights")
-        self.denoiser = values
-        weights = values.get("weights")
-        if not weights:
-            self.card, self.card_problem = None, ""
-        elif weights != before:
-            self.card, self.card_problem = None, ""
-            self._background.submit(
-                partial(read_card, Path(weights)),
-                lambda card: self._card_read(weights, card, ""),
-                lambda error: self._card_read(weights, None, words(error)),
-            )
-        self.changed.emit()
+        with self.history.step(merge=True):
+            self.denoiser = values
+            weights = values.get("weights")
+            if not weights:
+                self.card, self.card_problem = None, ""
+            elif weights != before:
+                self._read_card(weights)
+            self.changed.emit()
+
+    def _read_card(self, weights: str) -> None:
+        self.card, self.card_problem = None, ""
+        cause = self.history.cause
+        self._background.submit(
+            partial(read_card, Path(weights)),
+            lambda card: self._card_read(weights, card, "", cause),
+            lambda error: self._card_read(weights, None, words(error), cause),
+        )
 
     def use_weights(self, path: Path) -> None:
         """Use a trained denoiser."""
-        self.set_denoiser(TrainedDenoiser(weights=str(path)).model_dump())
-        self.loaded.emit()
+        with self.history.step(f"use the denoiser {path.name}"):
+            self.set_denoiser(TrainedDenoiser(weights=str(path)).model_dump())
+            self.loaded.emit()
 
-    def _card_read(self, weights: str, card: DenoiserCard | None, problem: str) -> None:
-        if self.denoiser.get("weights") != weights:
-            return
+    def _card_read(self, weights: str, card: DenoiserCard | None, problem: str, cause: Step | None) -> None:
         if card is None and not problem:
             problem = "These weights are no 2D denoiser. Choose a file that a denoiser training wrote."
+        self._cards[weights] = card, problem
+        if self.denoiser.get("weights") != weights:
+            return
         self.card, self.card_problem = card, problem
         if card is not None:
-            self._fit_images(card)
+            with self.history.follow(cause):
+                self._fit_images(card)
         self.changed.emit()
 
     def _fit_images(self, card: DenoiserCard) -> None:
@@ -115,26 +129,27 @@ class SdsSession(QObject):
 
     def set_truth(self, path: Path | None) -> None:
         """The reference map to judge the result by, or none."""
-        self.truth = path
-        self.changed.emit()
+        with self.history.step(f"reference {path.name}" if path else "remove the reference"):
+            self.truth = path
+            self.changed.emit()
 
     def apply_preset(self, name: str) -> None:
         """Fill in what a preset says; images, reference, symmetry and the run's name stay."""
         preset = SDS_PRESETS[name]
         wanted = preset.settings
-        for field in SETTINGS:
-            if field not in _OWN:
-                self.settings[field] = wanted.get(field, SdsSpec.model_fields[field].default)
-        self.form_problem = ""
-        self.distillation = wanted.get("distillation", Distillation()).model_dump()
-        if preset.trained != (self.denoiser["kind"] == "trained"):
-            self.set_denoiser(
-                {"kind": "trained", "weights": ""} if preset.trained else ClosedFormDenoiser().model_dump()
-            )
-        self.averages.set_options({"box": preset.box})
-        self.averages.options_replaced.emit()
-        self.loaded.emit()
-        self.changed.emit()
+        trained = {"kind": "trained", "weights": ""}
+        with self.history.step(f"preset “{name}”"):
+            for field in SETTINGS:
+                if field not in _OWN:
+                    self.settings[field] = wanted.get(field, SdsSpec.model_fields[field].default)
+            self.form_problem = ""
+            self.distillation = wanted.get("distillation", Distillation()).model_dump()
+            if preset.trained != (self.denoiser["kind"] == "trained"):
+                self.set_denoiser(trained if preset.trained else ClosedFormDenoiser().model_dump())
+            self.averages.set_options({"box": preset.box})
+            self.averages.options_replaced.emit()
+            self.loaded.emit()
+            self.changed.emit()
 
     # ---- the run --------------------------------------------------------------------------------
 
@@ -222,10 +237,37 @@ class SdsSession(QObject):
 
     def load(self, spec: SdsSpec) -> None:
         """Show a spec: replaces everything."""
-        self.settings = {name: getattr(spec, name) for name in SETTINGS}
-        self.distillation, self.form_problem = spec.distillation.model_dump(), ""
-        self.truth = Path(spec.truth) if spec.truth else None
-        self.set_denoiser(spec.denoiser.model_dump())
-        self.averages.load(spec.averages)
+        with self.history.step("load settings"):
+            self.settings = {name: getattr(spec, name) for name in SETTINGS}
+            self.distillation, self.form_problem = spec.distillation.model_dump(), ""
+            self.truth = Path(spec.truth) if spec.truth else None
+            self.set_denoiser(spec.denoiser.model_dump())
+            self.averages.load(spec.averages)
+            self.loaded.emit()
+            self.changed.emit()
+
+    # ---- the history ----------------------------------------------------------------------------
+
+    def snapshot(self) -> Values:
+        """What the user has given, but for the class averages."""
+        return {
+            **prefixed("settings", self.settings),
+            "denoiser": dict(self.denoiser),
+            "distillation": dict(self.distillation),
+            "truth": self.truth,
+        }
+
+    def put(self, values: Values) -> None:
+        """Go back to values of :meth:`snapshot`; weights that are known are not looked at again."""
+        put_items(self.settings, below("settings", values))
+        self.truth = values.get("truth", self.truth)
+        self.distillation = dict(values.get("distillation", self.distillation))
+        self.denoiser = dict(values.get("denoiser", self.denoiser))
+        self.form_problem = ""
+        weights = self.denoiser.get("weights")
+        if weights and weights not in self._cards:
+            self._read_card(weights)
+        else:
+            self.card, self.card_problem = self._cards[weights] if weights else (None, "")
         self.loaded.emit()
         self.changed.emit()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,12 +12,13 @@ from pydantic import ValidationError
 from PySide6.QtCore import QObject, Signal
 
 from app.background import Background, Ticket, words
-from app.checking import Checked, check_file, check_projections
-from app.evidence import MODELS, ROLE_WORDS, TRUTH, Evidence, from_spec, pairable
+from app.checking import Checked, check_row
+from app.evidence import MODELS, ROLE_WORDS, TRUTH, Evidence, Facts, from_spec, pairable
 from app.history import ABSENT, History, Step, Values, below, prefixed, put_items
 from app.prior_shelf import PriorShelf
 from app.run_folders import new_run_folder
-from engine.specs.components import GaussianPrior, NetworkPrior, Proximal, is_prior_name
+from app.run_words import sentence
+from engine.specs.components import NetworkPrior, Proximal
 from engine.specs.job import DpsSpec, FrameSpec
 from engine.specs.presets import PRESETS
 
@@ -68,7 +69,7 @@ class Session(QObject):
         self._background = background
         self._numbers = itertools.count(1)
         self._tickets: dict[int, Ticket] = {}
-        self._known: dict[Hashable, Checked | str] = {}  # what files turned out to be, or what is wrong
+        self._known: dict[Facts, Checked | str] = {}  # what files turned out to be, or what is wrong
         self.history.keep(self.kind, self)
 
     # ---- evidence -------------------------------------------------------------------------------
@@ -83,7 +84,7 @@ class Session(QObject):
                 self.spec_dropped.emit(path)
             else:
                 files.append(path)
-        with self.history.step(f"add {_some(files)}"):
+        with self.history.step("add " + (files[0].name if len(files) == 1 else f"{len(files)} files")):
             for path in files:
                 if any(path in row.paths for row in self.evidence.values()):
                     self.said.emit(f"{path.name} is already in the list.")
@@ -126,12 +127,12 @@ class Session(QObject):
     def set_options(self, number: int, options: dict[str, Any]) -> None:
         """Take the entered settings of a row; a new pixel size or choice of images is checked again."""
         row = self.evidence[number]
-        before, fields = _facts_of(row), MODELS[row.role].model_fields if row.role in MODELS else {}
+        before, fields = row.facts, MODELS[row.role].model_fields if row.role in MODELS else {}
         with self.history.step(of=row.names, merge=True):
             for name, value in options.items():  # forms give every field, also those left as they were
                 if name in row.options or name not in fields or value != fields[name].default:
                     row.options[name] = value
-            if _facts_of(row) != before and row.state != "checking":
+            if row.facts != before and row.state != "checking":
                 self._check(row)
             self._judge(row)
 
@@ -152,14 +153,9 @@ class Session(QObject):
 
     def _check(self, row: Evidence) -> None:
         self._drop_check(row.number)
-        size = row.pixel_size_A
-        if len(row.paths) == 2:
-            work = partial(check_projections, *row.paths, size, tuple(row.options.get("select") or ()))
-        else:
-            work = partial(check_file, row.paths[0], size)
-        number, facts, cause = row.number, _facts_of(row), self.history.cause
+        number, facts, cause = row.number, row.facts, self.history.cause
         self._tickets[number] = self._background.submit(
-            work,
+            partial(check_row, *facts),
             lambda found: self._found(number, found, facts, cause),
             lambda error: self._not_usable(number, words(error), facts),
         )
@@ -169,7 +165,7 @@ class Session(QObject):
         if ticket is not None:
             ticket.drop()
 
-    def _found(self, number: int, found: Checked, facts: Hashable, cause: Step | None) -> None:
+    def _found(self, number: int, found: Checked, facts: Facts, cause: Step | None) -> None:
         self._tickets.pop(number, None)
         self._known[facts] = found
         if number in self.evidence:
@@ -200,7 +196,7 @@ class Session(QObject):
         self._judge(row)
         self._pair()
 
-    def _not_usable(self, number: int, problem: str, facts: Hashable) -> None:
+    def _not_usable(self, number: int, problem: str, facts: Facts) -> None:
         self._tickets.pop(number, None)
         self._known[facts] = problem
         row = self.evidence.get(number)
@@ -293,12 +289,8 @@ class Session(QObject):
         if self.form_problem:
             return self.form_problem
         for row in self.evidence.values():
-            if row.state == "checking":
-                return f"{row.names} is being checked."
-            if row.state == "problem":
-                return f"{row.names} can't be used. Remove it or replace it."
-            if row.state == "incomplete":
-                return f"{row.names}: {row.problem}"
+            if row.state != "ready":
+                return row.hindrance
         if not self.observations() and self.sampler.get("kind") != "unconditional":
             return "Add evidence first: projections with poses, a low-resolution map, or a known part."
         if self.prior.get("kind") == "network" and not self.prior.get("weights"):
@@ -335,18 +327,9 @@ class Session(QObject):
     def sentence(self) -> str:
         """What Run will do."""
         try:
-            spec = self.spec()
+            return sentence(self.spec(), self.observations())
         except ValueError:
             return ""
-        many = f"{spec.samples} cloud{'s' if spec.samples != 1 else ''} of {spec.points} points"
-        prior = prior_words(spec.prior)
-        parts = [row.phrase for row in self.observations()]
-        source = " and ".join([", ".join(parts[:-1]), parts[-1]] if len(parts) > 1 else parts)
-        if spec.sampler.kind == "maximum_likelihood":
-            return f"Fits {many} to {source}, without any prior, in {spec.sampler.steps} steps."
-        if spec.sampler.kind == "unconditional":
-            return f"Draws {many} from {prior} alone, in {spec.sampler.steps} steps."
-        return f"Draws {many} from {source} with {prior}, in {spec.sampler.steps} steps."
 
     def new_run_folder(self) -> Path:
         """A folder name that isn't taken, from the title and the time."""
@@ -376,10 +359,7 @@ class Session(QObject):
             "prior": dict(self.prior),
             "sampler": dict(self.sampler),
             "frame": dict(self.frame),
-            **{
-                f"row.{n}": {"paths": row.paths, "role": row.role, "options": dict(row.options)}
-                for n, row in self.evidence.items()
-            },
+            **{f"row.{number}": row.given() for number, row in self.evidence.items()},
         }
 
     def put(self, values: Values) -> None:
@@ -407,7 +387,7 @@ class Session(QObject):
             self.evidence = dict(sorted(self.evidence.items()))
             self.added.emit(number)
         row.role, row.options = role, dict(options)
-        known = self._known.get(_facts_of(row))
+        known = self._known.get(row.facts)
         if known is None:
             self._check(row)
         else:
@@ -415,21 +395,3 @@ class Session(QObject):
             row.checked = None if isinstance(known, str) else known
             row.state, row.problem = "problem", known if isinstance(known, str) else ""
         self._judge(row)
-
-
-def _facts_of(row: Evidence) -> Hashable:
-    """What the check of a row depends on."""
-    return row.paths, row.pixel_size_A, row.options.get("select")
-
-
-def _some(paths: Sequence[Path]) -> str:
-    return paths[0].name if len(paths) == 1 else f"{len(paths)} files"
-
-
-def prior_words(prior: NetworkPrior | GaussianPrior) -> str:
-    """A prior in words, as part of a sentence."""
-    if isinstance(prior, GaussianPrior):
-        return "the Gaussian control"
-    if prior.weights == "shipped":
-        return "the shipped prior"
-    return f"the prior “{prior.weights}”" if is_prior_name(prior.weights) else "your own prior"

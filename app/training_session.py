@@ -10,6 +10,7 @@ from PySide6.QtCore import QObject, Signal
 
 from app.averages_session import AveragesSession
 from app.forms import first_problem
+from app.history import Values, below, prefixed, put_items
 from engine.specs.sds import TrainDenoiserSpec
 
 SETTINGS = (
@@ -44,17 +45,21 @@ class TrainingSession(QObject):
         self.start_from = ""
         self.form_problem = ""
         averages.changed.connect(self.changed)
+        self.history = averages.history
+        self.history.keep(self.kind, self)
 
     def set_settings(self, values: dict[str, Any], problem: str = "") -> None:
         """Take what was entered; ``problem`` says what can't be read."""
-        self.settings |= {k: v for k, v in values.items() if k in SETTINGS}
-        self.form_problem = problem
-        self.changed.emit()
+        with self.history.step(merge=True):
+            self.settings |= {k: v for k, v in values.items() if k in SETTINGS}
+            self.form_problem = problem
+            self.changed.emit()
 
     def set_start(self, path: str) -> None:
         """Start from these weights; empty starts afresh."""
-        self.start_from = path
-        self.changed.emit()
+        with self.history.step():
+            self.start_from = path
+            self.changed.emit()
 
     def missing(self) -> str:
         """Why it can't run yet, in words; empty if it can."""
@@ -93,8 +98,20 @@ class TrainingSession(QObject):
 
     def load(self, spec: TrainDenoiserSpec) -> None:
         """Show a spec: replaces everything."""
-        self.settings = {name: getattr(spec, name) for name in SETTINGS}
-        self.start_from, self.form_problem = spec.start_from or "", ""
-        self.averages.load(spec.averages)
+        with self.history.step("load settings"):
+            self.settings = {name: getattr(spec, name) for name in SETTINGS}
+            self.start_from, self.form_problem = spec.start_from or "", ""
+            self.averages.load(spec.averages)
+            self.loaded.emit()
+            self.changed.emit()
+
+    def snapshot(self) -> Values:
+        """What the user has given."""
+        return {**prefixed("settings", self.settings), "start_from": self.start_from}
+
+    def put(self, values: Values) -> None:
+        """Go back to values of :meth:`snapshot`."""
+        put_items(self.settings, below("settings", values))
+        self.start_from, self.form_problem = values.get("start_from", self.start_from), ""
         self.loaded.emit()
         self.changed.emit()

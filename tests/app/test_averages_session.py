@@ -90,18 +90,18 @@ def test_every_change_of_the_selection_can_be_undone(session: AveragesSession, t
     ):
         change()
         states.append(session.selected.copy())
-    assert session.undo.count() == 6
+    assert session.history.count() == 6
     session.select_all()  # changes nothing: not a step
-    assert session.undo.count() == 6
+    assert session.history.count() == 6
     for state in reversed(states[:-1]):
-        session.undo.undo()
+        session.history.undo()
         np.testing.assert_array_equal(session.selected, state)
-    assert not session.undo.canUndo()
+    assert not session.history.canUndo()
     for state in states[1:]:
-        session.undo.redo()
+        session.history.redo()
         np.testing.assert_array_equal(session.selected, state)
     session.open(tmp_path / "averages.mrcs")
-    assert session.undo.count() == 0
+    assert session.history.count() == 0
 
 
 def test_a_stack_that_overtakes_another_wins(
@@ -162,9 +162,9 @@ def test_settings_that_select_too_much_are_told(session: AveragesSession, tmp_pa
     session.load(ClassAveragesInput(file=path, select=(1, 3, 9)))
     assert list(session.selected) == [True, False, True]
     assert "only 3" in said[0]
-    undone = session.undo.count()
+    undone = session.history.count()
     session.load(ClassAveragesInput(file=path, select=(2, 3), box=32))  # the same file: as one step
-    assert session.undo.count() == undone + 1
+    assert session.history.count() == undone + 1
     assert session.box == 32
 
 
