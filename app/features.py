@@ -26,6 +26,7 @@ FEATURES: tuple[str, ...] = (
     "app.convention_doctor:ConventionDoctor",
     "app.compare:Compare",
     "app.hand:Hand",
+    "app.edit_menu:EditMenu",
 )
 """``module:Class`` of each, in the order in which they are made."""
 
