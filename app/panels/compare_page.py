@@ -41,7 +41,7 @@ class ComparePage(Page):
         self.list = QListWidget()
         self.list.setAccessibleName("What is compared")
         self.list.setToolTip(f"Check 2 to {MOST}")
-        self.list.setMaximumWidth(230)
+        self.list.setMaximumWidth(170)
         self.list.itemChanged.connect(lambda _item: self.chosen.emit(self.checked()))
         self.linked = QCheckBox("Linked")
         self.linked.setChecked(True)
@@ -69,6 +69,7 @@ class ComparePage(Page):
         self.unit = ChoiceBox()
         self.unit.addItem("Volume", "volume")
         self.unit.addItem("σ", "sigma")
+        self.unit.setMaximumWidth(96)
         self.unit.setAccessibleName("Unit of the level")
         self.unit.setToolTip(
             "Draw all at the same enclosed volume, or as many standard deviations above the mean"
@@ -78,7 +79,8 @@ class ComparePage(Page):
         )
         self._level_words = QLabel()
         self._level_words.setObjectName("muted")
-        self._level_words.setMinimumWidth(110)
+        self._level_words.setMinimumWidth(80)
+        self.level.setMinimumWidth(90)
         for control in (self.linked, self.alone, self.choose, self.add, self.back):
             control.setAccessibleName(control.text())
         top, bottom, middle = QHBoxLayout(), QHBoxLayout(), QHBoxLayout()
