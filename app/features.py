@@ -27,6 +27,7 @@ FEATURES: tuple[str, ...] = (
     "app.compare:Compare",
     "app.hand:Hand",
     "app.edit_menu:EditMenu",
+    "app.scrubber:ScrubberFeature",
 )
 """``module:Class`` of each, in the order in which they are made."""
 
