@@ -30,7 +30,24 @@ def export_to(window: MainWindow, averages: AveragesSession, path: Path) -> None
     if loaded is None:
         return
     rows = averages.selected.nonzero()[0]
+    selected = averages.particles
     window.in_background(
         partial(averages_files.export, loaded.averages, rows, path, averages.pixel_size_A),
-        lambda _done: window.say(f"Wrote {len(rows):,} images to {path.name} and its stack."),
+        lambda written: window.say(sentence(path.name, len(rows), selected, *written)),
     )
+
+
+def sentence(
+    name: str, images: int, particles: float | None, images_written: int, particles_written: float | None
+) -> str:
+    """What was selected and what the written files hold; people should see it where these differ."""
+    text = f"Wrote {images_written:,} images"
+    if particles_written is not None:
+        text += f" ({particles_written:,.0f} particles)"
+    text += f" to {name} and its stack"
+    known = particles is not None and particles_written is not None
+    same = images == images_written and not (
+        known and abs((particles or 0.0) - (particles_written or 0.0)) >= 0.5
+    )
+    selected = f"{images:,} images" + (f" ({particles:,.0f} particles)" if known else "")
+    return f"{text}, as selected." if same else f"{text}, but {selected} were selected."

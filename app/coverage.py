@@ -177,14 +177,15 @@ def from_mollweide(places: Array) -> tuple[Array, NDArray[np.bool_]]:
 def _turn(angle: float, axis: tuple[float, float, float]) -> Array:
     x, y, z = np.asarray(axis) / np.linalg.norm(axis)
     cross = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
-    return np.eye(3) + np.sin(angle) * cross + (1 - np.cos(angle)) * cross @ cross
+    turn: Array = np.eye(3) + np.sin(angle) * cross + (1 - np.cos(angle)) * cross @ cross
+    return turn
 
 
 def _half_degrees(radians: NDArray[np.floating]) -> NDArray[np.uint8]:
-    return np.rint(np.degrees(radians) * 2).astype(np.uint8)
+    return np.asarray(np.rint(np.degrees(radians) * 2), np.uint8)
 
 
 def _least(halves: NDArray[np.uint8], selected: NDArray[np.bool_]) -> Array:
     chosen = halves[np.asarray(selected, bool)]
     least = chosen.min(axis=0) if len(chosen) else np.full(halves.shape[1], 180, np.uint8)
-    return least / 2.0
+    return np.asarray(least / 2.0, np.float64)
