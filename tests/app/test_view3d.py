@@ -13,6 +13,7 @@ from app.features import Feature
 from app.main_window import MainWindow
 from app.projections import project, reduced
 from app.references import chain_of_each, load_reference
+from app.run_files import StoredRun
 from app.superpose import STAY, superpose
 from app.surfaces import Density, isosurface, profile_of
 from app.viewers.look import Look, clip_plane, directions, look_from
@@ -23,7 +24,7 @@ from engine.errors import InputError
 from engine.io.mrc import write_volume
 from engine.io.reduced_map import read_reduced
 from engine.io.trace import read_trace
-from engine.types import Volume
+from engine.types import Ensemble, Frame, Volume
 from tests.app.conftest import spin
 from tests.app.test_viewers import pixels
 from tests.app.test_volume_view import VOXEL_A, ball
@@ -306,3 +307,26 @@ def test_a_click_on_a_surface_is_on_it(window: MainWindow) -> None:
     assert view.pick(1.0, 1.0) is None
     density = Density(ball().values, VOXEL_A, "moved", (10.0, 0.0, 0.0))
     np.testing.assert_allclose(isosurface(density, 0.0).vertices.mean(0), (10, 0, 0), atol=0.1)
+
+
+def test_the_gauge_is_offered_where_a_run_has_written_it(window: MainWindow, tmp_path: Path) -> None:
+    cloud, colours = show_cloud(window), feature(window, "laid_over").colours
+    results = tmp_path / "run" / "results"
+    results.mkdir(parents=True)
+    ensemble = Ensemble(
+        cloud, "posterior", Frame((0.0, 0.0, 0.0), 1.0), np.zeros((2, 0), np.float32), (), np.arange(2)
+    )
+    run = StoredRun(results.parent, ensemble=ensemble)
+    window.run_view.run_shown.emit(run)
+    spin(lambda: not window.background.busy)
+    window.viewer.choose_colour("gauge")
+    assert window.viewer.colour == "sample"
+    np.save(results / "gauge.npy", np.linspace(1, 9, 200, dtype=np.float32))
+    np.save(results / "point_misfit.npy", np.zeros(7, np.float32))  # of another number of points
+    window.run_view.run_shown.emit(run)
+    spin(lambda: "gauge" in colours._arrays)
+    window.viewer.choose_colour("gauge")
+    assert window.viewer.points.overlay.state.colour_range == (0.0, pytest.approx(8.9, abs=0.2))
+    assert "÷" in window.viewer.points.overlay.state.colour_title
+    window.viewer.choose_colour("fit")
+    assert window.viewer.colour == "gauge"
