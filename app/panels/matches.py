@@ -68,7 +68,7 @@ class MatchStrip(PictureGrid):
         Parameters
         ----------
         name : what the image is.
-        fit : bring the projection closest to the image; else it is so already.
+        fit : bring the projection closest to the image; else it is so already, and both are in σ.
         dots : measured points and the object's points as they are seen, (m, 2) each, shares of the
             width: drawn over the image and over the projection.
         """
@@ -83,7 +83,7 @@ class MatchStrip(PictureGrid):
         self._difference = np.asarray(image - seen)
         self.set_images(
             [image, seen, self._difference],
-            [name, "Projection", "Difference"],
+            [name, "Projection", "Difference" if fit else f"Difference ±{self._reach:.1f} σ"],
             [(low, high), (low, high), (-self._reach, self._reach)],
         )
         self._tint()
@@ -151,6 +151,8 @@ class MatchesPanel(QWidget):
         bar.addWidget(self._worst)
         bar.addWidget(self._volume)
         self.strip = MatchStrip()
+        self.strip.setMinimumHeight(140)
+        self.strip.setMaximumHeight(260)
         self._facts = QLabel()
         self._facts.setObjectName("muted")
         self._facts.setWordWrap(True)
@@ -176,7 +178,7 @@ class MatchesPanel(QWidget):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(8, 8, 8, 8)
         for part, stretch in (
-            (self._empty, 0), (self._bar, 0), (self.strip, 0), (self._facts, 0), (self.more, 1)
+            (self._empty, 0), (self._bar, 0), (self.strip, 1), (self._facts, 0), (self.more, 3)
         ):  # fmt: skip
             layout.addWidget(part, stretch)
         layout.addStretch(0)

@@ -272,3 +272,27 @@ def test_a_projection_of_the_evidence_leads_to_its_fit(window: MainWindow, tmp_p
     assert row.options["select"] == (2, 3, *range(5, 13))
     window.history.undo()
     assert not window.session.evidence[number].options.get("select")
+
+
+def test_measured_points_are_seen_beside_the_object_s_points(tmp_path: Path):
+    from app.forensics_files import load_views
+    from app.forensics_words import dots_of
+    from app.run_files import StoredRun
+    from engine.io.points import write_points
+    from engine.specs.components import ProjectionPoints
+    from engine.specs.job import DpsSpec
+    from engine.types import PointCloud
+
+    cloud = np.random.default_rng(2).normal(size=(1, 80, 3)) * [20, 12, 6]
+    turn = Rotation.from_euler("zyz", [30, 50, 70], degrees=True)
+    seen = cloud[0] @ turn.as_matrix()[:2].T + [4.0, -3.0]
+    write_points(tmp_path / "side.csv", PointCloud(seen))
+    x, y, z, w = turn.as_quat()
+    side = ProjectionPoints(file=str(tmp_path / "side.csv"), rotation=(w, x, y, z), shift_A=(4.0, -3.0))
+    found = load_views(StoredRun(tmp_path, DpsSpec(observations=(side,))))
+    assert found.names == ("side",)
+    fits = compare(found, cloud_model(cloud, float(found.pixel_A[0])))
+    assert fits.correlation[0] > 0.9
+    measured, own = dots_of(found, fits, 0)
+    np.testing.assert_allclose(measured, own, atol=1e-4)
+    assert ((measured > 0) & (measured < 1)).all()
