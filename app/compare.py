@@ -243,8 +243,12 @@ class Compare(Feature):
         box_A3 = first.values.size * first.voxel_A**3
         newest.ask(
             partial(_surface, self._maps[key], self.places.get(key, self.place), self.unit, box_A3, rough),
-            lambda surface: self.page is not None and self.page.tiles.set_surface(key, surface),
+            partial(self._drawn, key),
         )
+
+    def _drawn(self, key: str, surface: Surface) -> None:
+        if self.page is not None:
+            self.page.tiles.set_surface(key, surface)
 
     def _show_level(self, on: bool = True) -> None:
         page = self._make()

@@ -15,6 +15,7 @@ from PySide6.QtWidgets import (
     QPushButton,
     QSlider,
     QVBoxLayout,
+    QWidget,
 )
 
 from app.number_fields import ChoiceBox
@@ -61,12 +62,12 @@ class ComparePage(Page):
         self.back.clicked.connect(self.back_wanted)
         self._count = QLabel()
         self._count.setObjectName("muted")
+        self.unit = ChoiceBox()
         self.level = QSlider(Qt.Orientation.Horizontal)
         self.level.setRange(0, STEPS)
         self.level.setAccessibleName("Level of the surfaces")
         self.level.valueChanged.connect(lambda value: self.level_moved.emit(value, self.unit.currentData()))
         self.level.sliderReleased.connect(self.level_released)
-        self.unit = ChoiceBox()
         self.unit.addItem("Volume", "volume")
         self.unit.addItem("σ", "sigma")
         self.unit.setMaximumWidth(96)
@@ -85,11 +86,11 @@ class ComparePage(Page):
             control.setAccessibleName(control.text())
         top, bottom, middle = QHBoxLayout(), QHBoxLayout(), QHBoxLayout()
         top.setContentsMargins(4, 8, 4, 0)
-        for part in (self.choose, self.add, self.linked):
-            top.addWidget(part)
+        for left in (self.choose, self.add, self.linked):
+            top.addWidget(left)
         top.addWidget(self._count, 1)
         top.addWidget(self.back)
-        self._level_row = [self.unit, self.level, self._level_words, self.alone]
+        self._level_row: list[QWidget] = [self.unit, self.level, self._level_words, self.alone]
         bottom.setContentsMargins(4, 0, 4, 4)
         for part in self._level_row:
             bottom.addWidget(part, 1 if part is self.level else 0)
