@@ -28,6 +28,7 @@ FEATURES: tuple[str, ...] = (
     "app.hand:Hand",
     "app.edit_menu:EditMenu",
     "app.scrubber:ScrubberFeature",
+    "app.movies:Movies",
 )
 """``module:Class`` of each, in the order in which they are made."""
 
