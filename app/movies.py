@@ -180,7 +180,8 @@ class Movies(Feature):
     def _slider(self) -> Any:
         from app.panels.scrubber import Scrubber
 
-        return self.window.viewer.findChild(Scrubber).slider
+        found: Any = self.window.viewer.findChild(Scrubber)
+        return found.slider
 
     def _frame(self) -> None:
         window = self.window
@@ -218,12 +219,16 @@ class Movies(Feature):
     def _turn(self, degrees: float) -> None:
         viewer = self.window.viewer
         if viewer.page == "compare":
-            tiles = viewer.findChild(_tiles_view())
+            tiles: Any = viewer.findChild(_tiles_view())
             for index in range(1 if tiles.linked else len(tiles.tiles)):
                 tiles.turn(index, degrees, 0.0)
             return
-        camera = (viewer.points if viewer.page == "points" else viewer.volume.volume).camera
+        volume = viewer.volume.volume
+        camera = (viewer.points if viewer.page == "points" else volume).camera
         camera.azimuth = (camera.azimuth + degrees + 180) % 360 - 180
+        # A film is not in a hurry: no rough surface stands in while it turns.
+        volume.moving = False
+        volume.set_look(volume.look_)
 
     def _failed(self, generation: int, error: Exception) -> None:
         if generation == self._generation:

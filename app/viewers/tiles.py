@@ -361,7 +361,10 @@ class TilesView(QWidget):
         """Draw into the present buffer of this size in real pixels."""
         gloo.set_viewport(0, 0, width, height)
         gloo.set_state(depth_test=True, blend=False, cull_face=False, scissor_test=False)
-        gap = (0.0, 0.0, 0.0, 0.0) if clear else (*rgb(self.theme.border), 1.0)
+        # A last row that isn't full would otherwise show a slab in the colour of the lines.
+        columns = best_columns(len(self._places), width, height)
+        full = self.enlarged is not None or not self._places or len(self._places) % columns == 0
+        gap = (0.0, 0.0, 0.0, 0.0) if clear else (*rgb(self.theme.border if full else self.theme.window), 1.0)
         gloo.clear(color=gap, depth=True)
         gloo.set_state(scissor_test=True)
         for index, box in enumerate(self._boxes(width / ratio, height / ratio)):
