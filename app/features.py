@@ -29,7 +29,6 @@ FEATURES: tuple[str, ...] = (
     "app.edit_menu:EditMenu",
     "app.scrubber:ScrubberFeature",
     "app.movies:Movies",
-    "app.pictures:Pictures",
 )
 """``module:Class`` of each, in the order in which they are made."""
 

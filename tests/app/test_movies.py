@@ -5,8 +5,6 @@ from PIL import Image, ImageSequence
 
 from app import movies
 from app.movies import Movies
-from app.panels.picture_dialog import PictureWish
-from app.pictures import Pictures
 from tests.app.conftest import spin
 from tests.app.sds_run import write_sds
 
@@ -48,17 +46,3 @@ def test_without_ffmpeg_the_window_says_how_to_get_it(window, tmp_path, monkeypa
     feature(window).begin("turn", tmp_path / "turn.mp4")
     assert "imageio-ffmpeg" in said[0]
     assert not os.path.exists(tmp_path / "turn.mp4")
-
-
-def test_a_picture_of_any_size_on_a_transparent_ground(window, tmp_path):
-    opened(window, tmp_path)
-    pictures = next(f for f in window.features._all if isinstance(f, Pictures))
-    path = tmp_path / "large.png"
-    pictures.save(PictureWish(900, 700, transparent=True, words=False), path)
-    spin(lambda: path.exists() and not window.background.busy)
-    with Image.open(path) as image:
-        assert image.size == (900, 700)
-        assert round(image.info["dpi"][0]) == 300
-        alpha = np.asarray(image)[..., 3]
-    assert alpha[0, 0] == 0
-    assert alpha.max() == 255
