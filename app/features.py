@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from app.main_window import MainWindow
 
 FEATURES: tuple[str, ...] = (
+    "app.landscape_groups:LandscapeGroups",
     "app.project_view:ProjectView",
     "app.view3d:View3d",
     "app.laying_over:LayingOver",

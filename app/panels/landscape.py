@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 
 import numpy as np
@@ -11,6 +12,7 @@ from PySide6.QtWidgets import QHBoxLayout, QLabel, QPushButton, QSlider, QVBoxLa
 
 from app.number_fields import ChoiceBox
 from app.panels.landscape_plot import LandscapePlot
+from app.panels.lasso import Group, GroupList
 from app.panels.matches import MatchStrip
 from app.style import Theme
 from engine.io.landscape_file import along_polyline
@@ -29,6 +31,9 @@ class LandscapePanel(QWidget):
 
     volume_chosen = Signal(int)
     place_chosen = Signal(object, bool)
+    averages_wanted = Signal(object)
+    list_wanted = Signal(str, object)
+    grouped = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -45,6 +50,7 @@ class LandscapePanel(QWidget):
             box.activated.connect(lambda _i: self._show_points())
         self.plot = LandscapePlot()
         self.plot.picked.connect(self._picked)
+        self.plot.lasso.drawn.connect(self._lassoed)
         self.strip = MatchStrip()
         self._facts = QLabel()
         self._facts.setWordWrap(True)
@@ -52,6 +58,18 @@ class LandscapePanel(QWidget):
         self._draw.setCheckable(True)
         self._draw.setToolTip("Then click volumes one after the other")
         self._draw.toggled.connect(self._draw_toggled)
+        self._lasso = QPushButton("Lasso")
+        self._lasso.setCheckable(True)
+        self._lasso.setToolTip("Drag around volumes to make a group; each has its own colour")
+        self._lasso.toggled.connect(self._lasso_toggled)
+        self.group_list = GroupList()
+        self.group_list.renamed.connect(self._rename)
+        self.group_list.removed.connect(self._remove)
+        self.group_list.mean_wanted.connect(self._show_mean)
+        self.group_list.averages_wanted.connect(lambda i: self.averages_wanted.emit(self.images_of(i)))
+        self.group_list.file_wanted.connect(
+            lambda i: self.list_wanted.emit(self.plot.groups[i].name, self.images_of(i))
+        )
         self._clear = QPushButton("Clear")
         self._clear.setToolTip("Forget the path")
         self._clear.clicked.connect(self.clear_path)
@@ -80,7 +98,7 @@ class LandscapePanel(QWidget):
         axes.addWidget(self._x, 1)
         axes.addWidget(QLabel("Up"))
         axes.addWidget(self._y, 1)
-        for part, stretch in ((self._draw, 1), (self._clear, 0), (self._play, 0)):
+        for part, stretch in ((self._lasso, 0), (self._draw, 1), (self._clear, 0), (self._play, 0)):
             buttons.addWidget(part, stretch)
         place.addWidget(self._slider, 1)
         place.addWidget(self._how)
@@ -91,6 +109,7 @@ class LandscapePanel(QWidget):
         inner.addWidget(self.plot, 1)
         inner.addLayout(buttons)
         inner.addLayout(place)
+        inner.addWidget(self.group_list)
         inner.addWidget(self.strip)
         inner.addWidget(self._facts)
         layout = QVBoxLayout(self)
@@ -107,6 +126,7 @@ class LandscapePanel(QWidget):
         """Use a theme's colours."""
         self.plot.set_theme(theme)
         self.strip.set_theme(theme)
+        self.group_list.set_theme(theme)
 
     def set_landscape(
         self,
@@ -122,6 +142,7 @@ class LandscapePanel(QWidget):
         self.coordinates, self.images = coordinates, images
         self._explained, self._umap = explained, umap
         self.path = []
+        self.set_groups(())
         for box, first in ((self._x, 0), (self._y, 1)):
             box.clear()
             for k, share in enumerate(explained):
@@ -163,6 +184,51 @@ class LandscapePanel(QWidget):
         """Stop playing and drawing."""
         self._play.setChecked(False)
         self._draw.setChecked(False)
+        self._lasso.setChecked(False)
+
+    # ---- groups ---------------------------------------------------------------------------------
+
+    @property
+    def groups(self) -> tuple[Group, ...]:
+        """The groups that were drawn around."""
+        return self.plot.groups
+
+    def set_groups(self, groups: tuple[Group, ...]) -> None:
+        """Show these groups; members that there are not are left out."""
+        count = len(self.coordinates)
+        kept = [Group(g.name, tuple(m for m in g.members if 0 <= m < count)) for g in groups]
+        self.plot.set_groups(tuple(g for g in kept if g.members))
+        self.group_list.show_groups(self.plot.groups)
+
+    def images_of(self, number: int) -> list[int]:
+        """Class averages of a group, counted from 1."""
+        return [int(self.images[m]) for m in self.plot.groups[number].members]
+
+    def _lasso_toggled(self, on: bool) -> None:
+        if on:
+            self._draw.setChecked(False)
+        self.plot.lasso.set_on(on)
+
+    def _lassoed(self, corners: NDArray[np.floating]) -> None:
+        members = self.plot.within(corners)
+        if members:
+            taken = {group.name for group in self.groups}
+            name = next(n for n in (f"Group {i}" for i in itertools.count(1)) if n not in taken)
+            self.set_groups((*self.groups, Group(name, members)))
+            self.grouped.emit()
+
+    def _rename(self, number: int, name: str) -> None:
+        groups = list(self.groups)
+        groups[number] = Group(name or groups[number].name, groups[number].members)
+        self.set_groups(tuple(groups))
+        self.grouped.emit()
+
+    def _remove(self, number: int) -> None:
+        self.set_groups(tuple(g for i, g in enumerate(self.groups) if i != number))
+        self.grouped.emit()
+
+    def _show_mean(self, number: int) -> None:
+        self.place_chosen.emit(self.coordinates[list(self.groups[number].members)].mean(0), True)
 
     # ---- the path -------------------------------------------------------------------------------
 
@@ -188,6 +254,8 @@ class LandscapePanel(QWidget):
 
     def _draw_toggled(self, on: bool) -> None:
         self._draw.setText("Click volumes, then press here" if on else "Draw a path")
+        if on:
+            self._lasso.setChecked(False)
         if not on and self._has_path():
             self._slider.setValue(0)
             self._place_changed()

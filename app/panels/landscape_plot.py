@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QWidget
 
+from app.panels.lasso import Group, LassoTool, colour, inside
 from app.panels.plot import Plot, Table
 
 REACH_PX = 14.0
@@ -32,6 +33,8 @@ class LandscapePlot(Plot):
         self._stops = pg.ScatterPlotItem(size=13)
         self._here = pg.ScatterPlotItem(size=13, symbol="d")
         self._ring = pg.ScatterPlotItem(size=17)
+        self.groups: tuple[Group, ...] = ()
+        self.lasso = LassoTool(self)
         for item in (self._line, self._dots, self._stops, self._ring, self._here):
             self.item.addItem(item)
         self._numbers: list[pg.TextItem] = []
@@ -60,13 +63,28 @@ class LandscapePlot(Plot):
         self._path, self._place = list(members), place
         self.redraw()
 
+    def set_groups(self, groups: tuple[Group, ...]) -> None:
+        """Colour the points of groups; where some overlap, the later one's colour is seen."""
+        self.groups = groups
+        self.redraw()
+
+    def within(self, corners: NDArray[np.floating]) -> tuple[int, ...]:
+        """The points inside a polygon in the plot's coordinates."""
+        return tuple(int(i) for i in np.flatnonzero(inside(self._points, corners)))
+
     def redraw(self) -> None:
         """Draw points, path and rings."""
         if not hasattr(self, "_numbers"):
             return
         theme, points = self.theme, self._points
+        colours = [theme.series[0]] * len(points)
+        for i, group in enumerate(self.groups):
+            for member in group.members:
+                if member < len(points):
+                    colours[member] = colour(i, theme)
+        brushes = {name: pg.mkBrush(name) for name in set(colours)}
         self._dots.setData(
-            x=points[:, 0], y=points[:, 1], brush=pg.mkBrush(theme.series[0]), pen=pg.mkPen(theme.surface)
+            x=points[:, 0], y=points[:, 1], brush=[brushes[c] for c in colours], pen=pg.mkPen(theme.surface)
         )
         stops = points[list(self._path)] if self._path else np.zeros((0, 2))
         self._line.setData(stops[:, 0], stops[:, 1], pen=pg.mkPen(theme.series[1], width=2))
@@ -101,11 +119,15 @@ class LandscapePlot(Plot):
 
     def table(self) -> Table:
         """Coordinates as they are drawn."""
-        names = ("image", self._labels["bottom"], self._labels["left"])
-        return names, [(int(i), x, y) for i, (x, y) in zip(self._images, self._points, strict=True)]
+        names = ("image", self._labels["bottom"], self._labels["left"], "groups")
+        rows = zip(self._images, self._points, strict=True)
+        return names, [(int(i), x, y, self._groups_of(k)) for k, (i, (x, y)) in enumerate(rows)]
+
+    def _groups_of(self, place: int) -> str:
+        return "; ".join(group.name for group in self.groups if place in group.members)
 
     def _clicked(self, event: object) -> None:
-        if event.button() == Qt.MouseButton.LeftButton:  # type: ignore[attr-defined]
+        if event.button() == Qt.MouseButton.LeftButton and not self.lasso.on:  # type: ignore[attr-defined]
             found = self.nearest(event.scenePos())  # type: ignore[attr-defined]
             if found >= 0:
                 self.picked.emit(found)
