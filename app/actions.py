@@ -1,38 +1,29 @@
-"""Menus and keyboard shortcuts."""
+"""The menus File, Run and View. Other menus have modules of their own."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
+from importlib.resources import as_file, files
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from PySide6.QtGui import QActionGroup, QKeySequence
-from PySide6.QtWidgets import QMessageBox
-
-from app.guide import Guide
 
 if TYPE_CHECKING:
     from app.main_window import MainWindow
-
-SHORTCUTS = (
-    ("Ctrl+O", "Add files"), ("Ctrl+Shift+O", "Open a run"), ("Ctrl+L", "Load settings"),
-    ("Ctrl+S", "Save settings"), ("Ctrl+R", "Run"), ("Esc", "Cancel the run"), ("Ctrl+E", "Export"),
-    ("Ctrl+Shift+S", "Save the picture"), ("[  and  ]", "Previous and next sample or map"),
-    ("C", "Colour by sample, spread or motion"), ("Home", "Show everything"), ("Z", "Look along z"),
-    ("X", "Surface or slices"), (",  and  .", "Lower and raise the surface's level"),
-    ("Drag, wheel, Shift + drag", "Turn, zoom, move the picture"),
-    ("Alt+1 to Alt+4", "Points, volumes, or training of a denoiser or a prior"),
-    ("Space, Shift+Space", "Use class averages or leave them out"),
-    ("Ctrl+A, Ctrl+Shift+A", "Use all, use none"),
-    ("Ctrl+I, Ctrl+M", "Invert the selection, leave out what is marked"),
-    ("Ctrl+Z, Ctrl+Shift+Z", "Undo and redo the selection"), ("P", "Class averages as read or as prepared"),
-    ("G", "Class averages or result"), ("F1", "User guide"),
-)  # fmt: skip
+DEMOS = (
+    ("job.toml", "Demo, &points from three projections", "Prepares a run of about a minute; then press Run"),
+    (
+        "averages.toml",
+        "Demo, &volume from 40 class averages",
+        "Prepares a run of some minutes; then press Run",
+    ),
+)
 
 
 class Actions:
-    """The menu bar of a window.
+    """The first menus of a window's menu bar.
 
     Parameters
     ----------
@@ -41,12 +32,13 @@ class Actions:
 
     def __init__(self, window: MainWindow) -> None:
         self._window = window
-        self._guide: Guide | None = None
         add = window.commands.add
         menu = window.commands.menu
         add("&File", "&Add files…", window.add_files, "Ctrl+O")
         add("&File", "&Open run…", lambda: window.open_run(), "Ctrl+Shift+O")
         self._recent = menu("&File/&Recent runs")
+        for name, text, tip in DEMOS:
+            add("&File/Load the &demo", text, partial(self._load_demo, name), tip=tip)
         menu("&File").addSeparator()
         add("&File", "&Load settings…", lambda: window.load_spec(), "Ctrl+L")
         add("&File", "&Save settings…", window.save_spec, "Ctrl+S")
@@ -67,9 +59,6 @@ class Actions:
         add("&View", "&Raise the surface's level", lambda: viewer.volume.level.step(2), ".")
         add("&View", "Lo&wer the surface's level", lambda: viewer.volume.level.step(-2), ",")
         self._add_themes()
-        add("&Help", "&User guide", self._show_guide, "F1")
-        add("&Help", "&Keyboard and mouse", self._show_shortcuts, "Shift+F1")
-        add("&Help", "&About Verglas", self._show_about)
         self.export.setEnabled(False)
         self.cancel.setEnabled(False)
 
@@ -81,6 +70,10 @@ class Actions:
             action.setToolTip(str(folder))
         self._recent.setEnabled(bool(folders))
 
+    def _load_demo(self, name: str) -> None:
+        with as_file(files("resources") / "demo") as folder:
+            self._window.load_spec(folder / name)
+
     def _add_themes(self) -> None:
         group = QActionGroup(self._window)
         for name in ("system", "light", "dark"):
@@ -90,31 +83,3 @@ class Actions:
             action.setCheckable(True)
             action.setChecked(self._window.settings.theme == name)
             group.addAction(action)
-
-    def _show_guide(self) -> None:
-        if self._guide is None:
-            self._guide = Guide(self._window)
-        self._guide.show()
-        self._guide.raise_()
-
-    def _show_shortcuts(self) -> None:
-        rows = "".join(
-            f"<tr><td><b>{key}</b>&nbsp;&nbsp;</td><td>{what}</td></tr>" for key, what in SHORTCUTS
-        )
-        self._message("Keyboard and mouse", f"<table>{rows}</table>")
-
-    def _show_about(self) -> None:
-        from importlib.metadata import version
-
-        self._message(
-            "About Verglas",
-            f"<b>Verglas {version('verglas')}</b><br>Cryo-EM structures from very little data.<br>"
-            "BSD 3-Clause licence.",
-        )
-
-    def _message(self, title: str, text: str) -> None:
-        box = QMessageBox(
-            QMessageBox.Icon.NoIcon, title, text, QMessageBox.StandardButton.Close, self._window
-        )
-        box.exec()
-        box.deleteLater()

@@ -30,6 +30,9 @@ FEATURES: tuple[str, ...] = (
     "app.edit_menu:EditMenu",
     "app.scrubber:ScrubberFeature",
     "app.movies:Movies",
+    "app.help_menu:Help",
+    "app.palette:Palette",
+    "app.toasts:Toasts",
 )
 """``module:Class`` of each, in the order in which they are made."""
 

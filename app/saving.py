@@ -5,6 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from PySide6.QtCore import QObject, Signal
+
+from app.background import words
 from app.exporting import choices_of, export, typical_spacing_A
 from app.panels.export import ExportDialog, ExportWish
 from app.panels.plot import KINDS, Plot
@@ -15,15 +18,24 @@ if TYPE_CHECKING:
     from app.main_window import MainWindow
 
 
-class Saving:
+class Saving(QObject):
     """Asks where to write, and writes in the background.
 
     Parameters
     ----------
     window : whose run and picture are saved.
+
+    Attributes
+    ----------
+    exported : told of the files of an export that has ended.
+    failed : told in words why an export could not be written.
     """
 
+    exported = Signal(object)
+    failed = Signal(str)
+
     def __init__(self, window: MainWindow) -> None:
+        super().__init__(window)
         self._window = window
 
     def export(self) -> None:
@@ -59,12 +71,16 @@ class Saving:
         if stored is None:
             return
         window.statusBar().showMessage(f"Exporting {wish.path.name}…")
-        window.in_background(
-            lambda: export(stored, wish),
-            lambda files: window.say(
-                "Exported " + ", ".join(f.name for f in files) + f" to {wish.path.parent}"
-            ),
-        )
+        window.background.submit(lambda: export(stored, wish), self._exported, self._export_failed)
+
+    def _exported(self, files: list[Path]) -> None:
+        if files:
+            self._window.say(f"Exported {', '.join(f.name for f in files)} to {files[0].parent}")
+            self.exported.emit(files)
+
+    def _export_failed(self, error: Exception) -> None:
+        self._window.complain(words(error))
+        self.failed.emit(words(error))
 
     def save_screenshot(self) -> None:
         """Save the picture in the middle."""

@@ -111,6 +111,9 @@ QHeaderView::section {{ background: {surface}; color: {muted}; border: none; pad
 QProgressBar {{ background: {border}; border: none; border-radius: 4px; height: 8px; text-align: center; }}
 QProgressBar::chunk {{ background: {accent}; border-radius: 4px; }}
 QSplitter::handle {{ background: {window}; }}
+QFrame#palette, QFrame#toast, QFrame#callout {{ background: {surface}; border: 1px solid {muted};
+    border-radius: 6px; }}
+QFrame#palette QLineEdit {{ padding: 6px 8px; }}
 QToolTip {{ background: {surface}; color: {text}; border: 1px solid {border}; padding: 4px; }}
 QStatusBar {{ color: {muted}; }}
 """

@@ -64,6 +64,10 @@ class ModeSwitch(QWidget):
         """A mode's button."""
         return self._buttons[mode]
 
+    def buttons(self) -> list[QPushButton]:
+        """All of them, in the order of the modes."""
+        return list(self._buttons.values())
+
     def set_enabled(self, on: bool) -> None:
         """While a job runs the mode stays."""
         for button in self._buttons.values():

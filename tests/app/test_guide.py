@@ -16,7 +16,7 @@ from engine.specs.presets import PRESETS
 def test_guide_is_rendered(qapp) -> None:
     parent = QWidget()
     guide = Guide(parent)
-    shown = guide.toPlainText()
+    shown = guide.page.toPlainText()
     assert "Verglas user guide" in shown
     assert "##" not in shown  # Markdown was understood
     parent.deleteLater()
@@ -37,7 +37,7 @@ def test_figures_are_there_and_fit_the_page(qapp) -> None:
     named = re.findall(r"!\[[^]]*\]\(([^)]+)\)", guide_text())
     assert named
     for name in named:
-        url = guide.document().baseUrl().resolved(QUrl(name))
-        image = guide.loadResource(QTextDocument.ResourceType.ImageResource.value, url)
+        url = guide.page.document().baseUrl().resolved(QUrl(name))
+        image = guide.page.loadResource(QTextDocument.ResourceType.ImageResource.value, url)
         assert 300 < image.width() <= FIGURE_WIDTH
     parent.deleteLater()
