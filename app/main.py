@@ -98,6 +98,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from PySide6.QtWidgets import QApplication
 
     from app import style
+    from app.crash_notice import CrashNotice
+    from app.crash_reports import CrashReports
     from app.main_window import TITLE, MainWindow
     from app.settings import Settings
 
@@ -106,6 +108,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     application.setApplicationName(TITLE)
     application.setDesktopFileName("verglas")
     application.setStyle("Fusion")
+    reports = CrashReports()
+    reports.install()
     settings = Settings()
     style.choose_scheme(settings.theme)
     window = MainWindow(settings)
@@ -116,10 +120,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         window.modes.add_files(chosen.paths)
     else:
         window.features["project"].resume()
+    notice = CrashNotice(window, reports)
+    notice.tell_of_crash()
+    window.features["toasts"].desktop = True
     _prewarm()
     code = application.exec()
     collector.stop()
     _farewell()
+    reports.uninstall()
     return code
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from PySide6.QtCore import Qt
+from PySide6.QtCore import Qt, Signal
 from PySide6.QtGui import QColor
 from PySide6.QtWidgets import QApplication, QListWidget, QListWidgetItem, QMenu, QVBoxLayout, QWidget
 
@@ -15,12 +15,15 @@ MOST = 2000
 
 
 class MessagesPanel(QWidget):
-    """A list of notices; the newest is last."""
+    """A list of notices; the newest is last. Each is also told as it is added."""
+
+    added = Signal(str)
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._theme = LIGHT
         self._list = QListWidget()
+        self._list.setAccessibleName("Messages")
         self._list.setWordWrap(True)
         self._list.setAlternatingRowColors(False)
         self._list.setSelectionMode(QListWidget.SelectionMode.ExtendedSelection)
@@ -47,6 +50,7 @@ class MessagesPanel(QWidget):
             self._list.takeItem(0)
         if at_end:
             self._list.scrollToBottom()
+        self.added.emit(message)
 
     def texts(self) -> list[str]:
         """All messages."""
