@@ -33,6 +33,7 @@ FEATURES: tuple[str, ...] = (
     "app.help_menu:Help",
     "app.palette:Palette",
     "app.toasts:Toasts",
+    "app.tour:Tour",
 )
 """``module:Class`` of each, in the order in which they are made."""
 

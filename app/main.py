@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 COLLECT_MS = 1000
+TOUR_AFTER_MS = 600  # the window has been drawn by then
 
 
 def graphics_environment(
@@ -95,6 +96,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     threading.stack_size(16 << 20)  # macOS gives threads 512 KB, on which OpenBLAS crashes
     sys.setswitchinterval(0.002)  # a thread that reads a file gives way to the window sooner
 
+    from PySide6.QtCore import QTimer
     from PySide6.QtWidgets import QApplication
 
     from app import style
@@ -123,6 +125,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     notice = CrashNotice(window, reports)
     notice.tell_of_crash()
     window.features["toasts"].desktop = True
+    if not chosen.paths:
+        QTimer.singleShot(TOUR_AFTER_MS, window, window.features["tour"].start_if_new)
     _prewarm()
     code = application.exec()
     collector.stop()
