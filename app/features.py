@@ -34,6 +34,7 @@ FEATURES: tuple[str, ...] = (
     "app.palette:Palette",
     "app.toasts:Toasts",
     "app.tour:Tour",
+    "app.machine:Machine",
 )
 """``module:Class`` of each, in the order in which they are made."""
 

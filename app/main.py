@@ -125,6 +125,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     notice = CrashNotice(window, reports)
     notice.tell_of_crash()
     window.features["toasts"].desktop = True
+    window.features["machine"].tell_if_gpu_unused()
     if not chosen.paths:
         QTimer.singleShot(TOUR_AFTER_MS, window, window.features["tour"].start_if_new)
     _prewarm()
