@@ -112,7 +112,7 @@ class Guide(QWidget):
         self.search.setAccessibleName("Search this page")
         self.search.setClearButtonEnabled(True)
         self.search.setMaximumWidth(320)
-        self.search.textChanged.connect(lambda _text: self._mark(from_start=True))
+        self.search.textChanged.connect(lambda _text: self._mark(onwards=True))
         self.search.returnPressed.connect(self.find_next)
         self.found = QLabel()
         self.found.setObjectName("muted")
@@ -184,7 +184,7 @@ class Guide(QWidget):
         if file != self._file or again:
             self._file = file
             self.page.setMarkdown(page_text(file))
-            self._mark(from_start=False)
+            self._mark(onwards=False)
 
     def _show_travel(self) -> None:
         self.back_button.setEnabled(bool(self._past))
@@ -239,8 +239,8 @@ class Guide(QWidget):
         self.search.setFocus()
         self.search.selectAll()
 
-    def _mark(self, *, from_start: bool) -> None:
-        """Mark all places with what is searched for, and go to the first of them."""
+    def _mark(self, *, onwards: bool) -> None:
+        """Mark all places with what is searched for, and go to the next of them."""
         text = self.search.text()
         marks: list[QTextEdit.ExtraSelection] = []
         if text:
@@ -255,9 +255,11 @@ class Guide(QWidget):
                 cursor = self.page.document().find(text, cursor)
         self.page.setExtraSelections(marks)
         self.found.setText(f"{len(marks)} found" if marks else "Not on this page" if text else "")
-        if text and from_start:
-            self.page.moveCursor(QTextCursor.MoveOperation.Start)
-            self.page.find(text)
+        if text and onwards:
+            cursor = self.page.textCursor()
+            cursor.setPosition(cursor.selectionStart())  # more letters may still fit here
+            self.page.setTextCursor(cursor)
+            self.find_next()
 
     # ---- looks ----------------------------------------------------------------------------------
 

@@ -104,8 +104,10 @@ class Palette(Feature):
         found = []
         for order, row in enumerate(self._rows):
             fit = max(score(query, row.text), 0.8 * score(query, f"{row.place} {row.text}"))
-            if fit == NO_MATCH or (not query.strip() and row.key.startswith("help ")):
+            helps = row.key.startswith("help ")
+            if fit == NO_MATCH or (not query.strip() and helps):
                 continue
+            fit *= 0.6 if helps else 1.0  # what does it comes before what explains it
             used = last.get(row.key, REMEMBERED)
             bonus = 0.15 * (REMEMBERED - used)
             found.append((-(fit + bonus) if query.strip() else used, not row.enabled, order, row))

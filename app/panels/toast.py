@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -32,6 +33,7 @@ WIDTH = 360
 GAP = 10
 FADE_MS = 400
 STRIPE = 5
+_BREAKS = re.compile(r"([_./\\-])(?=\w)")  # where long names of files may go on in the next line
 
 
 @dataclass(frozen=True)
@@ -76,7 +78,7 @@ class Toast(QFrame):
         top = QHBoxLayout()
         top.addWidget(heading, 1)
         top.addWidget(self._close, 0, Qt.AlignmentFlag.AlignTop)
-        text = QLabel(sentence)
+        text = QLabel(_BREAKS.sub("\\1\u200b", sentence))
         text.setObjectName("muted")
         text.setWordWrap(True)
         text.setTextFormat(Qt.TextFormat.PlainText)
