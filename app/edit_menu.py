@@ -40,8 +40,9 @@ class EditMenu(Feature):
             history.indexChanged, history.undoTextChanged, window.monitor.began, window.monitor.ended
         ):  # fmt: skip
             changed.connect(self._refresh)
-        self._application = QApplication.instance()
-        assert isinstance(self._application, QApplication)  # noqa: S101 - for the type checker
+        application = QApplication.instance()
+        assert isinstance(application, QApplication)  # noqa: S101 - for the type checker
+        self._application: QApplication = application
         self._application.focusChanged.connect(self._focus_moved)
         self._refresh()
 
