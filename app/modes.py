@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from PySide6.QtCore import QObject, Signal
+from PySide6.QtCore import QObject, Qt, Signal
 from PySide6.QtWidgets import QStackedWidget, QTabWidget, QVBoxLayout, QWidget
 
 from app.averages_export import ask_and_export
@@ -167,6 +167,8 @@ class Modes(QObject):
         self.run.setCurrentIndex(list(MODES).index(mode))
         self.averages_panel.set_mode(mode)
         self.middle.tabBar().setVisible(self.of_averages)
+        # It hands the keyboard to its tab bar: while that is hidden, Tab would end here.
+        self.middle.setFocusPolicy(Qt.FocusPolicy.TabFocus if self.of_averages else Qt.FocusPolicy.NoFocus)
         self.middle.setCurrentIndex(AVERAGES if self.of_averages else RESULT)
         if not self.of_averages:
             self._window.shelf.refresh()

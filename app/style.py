@@ -66,6 +66,8 @@ QPushButton#mode:checked:focus {{ border-color: {text}; }}
 QPushButton#primary {{ background: {accent}; color: {accent_text}; border-color: {accent};
     font-weight: 600; }}
 QPushButton#primary:disabled {{ background: {border}; color: {muted}; border-color: {border}; }}
+QCheckBox, QRadioButton {{ border: 1px solid transparent; border-radius: 3px; padding: 0 2px; }}
+QCheckBox:focus, QRadioButton:focus {{ border-color: {accent}; }}
 QToolButton {{ border: 1px solid transparent; border-radius: 4px; padding: 3px; }}
 QToolButton:hover, QToolButton:focus {{ border-color: {accent}; }}
 QPushButton:focus {{ border: 2px solid {accent}; padding: 4px 11px; }}

@@ -76,6 +76,7 @@ class ExportDialog(QDialog):
         self._description.setObjectName("muted")
         self._description.setWordWrap(True)
         self._path = QLineEdit()
+        self._path.setAccessibleName("File or folder to write")
         self._path.textEdited.connect(self._path_typed)
         browse = QPushButton("Browse…")
         browse.clicked.connect(self._browse)

@@ -48,6 +48,7 @@ class ResultsPanel(QWidget):
         self._summary = QLabel(EMPTY)
         self._summary.setWordWrap(True)
         self._table = QTableWidget(0, 3)
+        self._table.setAccessibleName("Measures of the result")
         self._table.setHorizontalHeaderLabels(["Measure", "Mean ± SD", "Range"])
         self._table.verticalHeader().hide()
         self._table.verticalHeader().setDefaultSectionSize(26)
