@@ -34,7 +34,7 @@ class EnergyPlot(Plot):
         self._empty.setAlignment(Qt.AlignmentFlag.AlignTop)
         self.box.addWidget(self._empty)
         self.box.setContentsMargins(8, 8, 8, 4)
-        self._legend = self.item.addLegend(offset=(-8, 8), labelTextSize="9pt")
+        self._legend = self.item.addLegend(offset=(-34, 8), labelTextSize="9pt")
         self._set_axis(by_step=False)
 
     @property

@@ -27,7 +27,7 @@ class FscFamilyPlot(Plot):
         self._curves: Sequence[Curve] = ()
         self._legend: pg.LegendItem | None = None
         super().__init__("Spatial frequency (1/Å)", "Fourier shell correlation", parent, name="fsc")
-        self._legend = self.item.addLegend(offset=(-6, 4), labelTextSize="9pt")
+        self._legend = self.item.addLegend(offset=(-34, 4), labelTextSize="9pt")
         self.item.setYRange(-0.1, 1.05, padding=0)
         self.setMinimumHeight(190)
 
