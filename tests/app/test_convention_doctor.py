@@ -38,7 +38,9 @@ def add(window: MainWindow, folder: Path, posed) -> None:
     write_volume(folder / "reference.mrc", Volume(a_map(), (PIXEL,) * 3))
     session = window.session
     session.add_files([folder / "images.star", folder / "reference.mrc"])
-    spin(lambda: len(session.evidence) == 2 and not session.checking)
+    # the stack is fetched and paired in steps: wait for what comes out of them
+    wanted = ["coarse_map", "projection_images"]
+    spin(lambda: sorted(str(r.role) for r in session.evidence.values()) == wanted and not session.checking)
     number = next(n for n, row in session.evidence.items() if row.role == "coarse_map")
     session.set_role(number, "truth")
     spin(lambda: not session.checking)
