@@ -21,7 +21,7 @@ def graphics_environment(
 
     On Wayland, PyOpenGL would pick EGL while Qt's X11 plugin uses GLX, and nothing would be drawn. Qt
     is sent through XWayland, and PyOpenGL told so, where that is the way that works: on NVIDIA's
-    driver, or where Qt has no Wayland plugin. What the user has set is left alone.
+    driver, or where Qt has no Wayland plugin. What the user has set is left alone; PyOpenGL follows it.
 
     Parameters
     ----------
@@ -31,6 +31,12 @@ def graphics_environment(
     """
     if not platform.startswith("linux"):
         return {}
+    chosen = environment.get("QT_QPA_PLATFORM", "").split(";")[0].split(":")[0]
+    if chosen:
+        library = {"xcb": "glx", "wayland": "egl", "wayland-egl": "egl"}.get(chosen, "")
+        if environment.get("QT_XCB_GL_INTEGRATION") == "xcb_egl":
+            library = "egl"
+        return {"PYOPENGL_PLATFORM": library} if library and "PYOPENGL_PLATFORM" not in environment else {}
     wanted: dict[str, str] = {}
     wayland = environment.get("XDG_SESSION_TYPE") == "wayland" or bool(environment.get("WAYLAND_DISPLAY"))
     has_x = bool(environment.get("DISPLAY"))
@@ -40,8 +46,6 @@ def graphics_environment(
         wanted = {"QT_QPA_PLATFORM": "xcb", "PYOPENGL_PLATFORM": "glx"}
     elif wayland:
         wanted = {"PYOPENGL_PLATFORM": "egl"}
-    if environment.get("QT_QPA_PLATFORM", wanted.get("QT_QPA_PLATFORM")) != wanted.get("QT_QPA_PLATFORM"):
-        return {}
     return {name: value for name, value in wanted.items() if name not in environment}
 
 

@@ -34,6 +34,16 @@ def test_wayland_with_a_plugin_stays_native() -> None:
     assert graphics_environment(WAYLAND, "linux", NATIVE) == {"PYOPENGL_PLATFORM": "egl"}
 
 
+@pytest.mark.parametrize(
+    ("chosen", "library"), [("xcb", "glx"), ("wayland", "egl"), ("wayland;xcb", "egl"), ("xcb:x=1", "glx")]
+)
+def test_pyopengl_follows_the_platform_that_the_user_chose(chosen: str, library: str) -> None:
+    found = graphics_environment({**WAYLAND, "QT_QPA_PLATFORM": chosen}, "linux", NATIVE)
+    assert found == {"PYOPENGL_PLATFORM": library}
+    both = {**WAYLAND, "QT_QPA_PLATFORM": chosen, "PYOPENGL_PLATFORM": "osmesa"}
+    assert graphics_environment(both, "linux", NATIVE) == {}
+
+
 def test_the_user_and_other_systems_are_left_alone() -> None:
     assert graphics_environment({**X11, "QT_QPA_PLATFORM": "offscreen"}, "linux", NATIVE) == {}
     assert graphics_environment({}, "darwin", []) == {}
