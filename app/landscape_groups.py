@@ -67,8 +67,6 @@ class LandscapeGroups(Feature):
 
     def save_list(self, name: str, images: list[int]) -> None:
         """Ask where, and write a group as a table."""
-        from app.saving import _write
-
         window, run = self.window, self.window.run_view.stored
         stem = "".join(c if c.isalnum() or c in " -_" else "-" for c in name).strip() or "group"
         folder = run.folder if run is not None else window.session.runs_folder
@@ -79,8 +77,7 @@ class LandscapeGroups(Feature):
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(("image", "row_in_file", "group"))
         writer.writerows(zip(images, self.rows_of(images), [name] * len(images), strict=True))
-        target, content = path.with_suffix(path.suffix or ".csv"), text.getvalue().encode()
-        window.in_background(lambda: _write(target, content), lambda _done: window.say(f"Saved {target}."))
+        window.saving.write(path.with_suffix(path.suffix or ".csv"), text.getvalue().encode())
 
     # ---- session --------------------------------------------------------------------------------
 

@@ -111,9 +111,12 @@ class Saving(QObject):
 
     def write_plot(self, plot: Plot, kind: str, path: Path) -> None:
         """Write a plot: drawn here, written in the background."""
-        target, content = path.with_suffix(path.suffix or f".{kind}"), plot.rendered(kind)
+        self.write(path.with_suffix(path.suffix or f".{kind}"), plot.rendered(kind))
+
+    def write(self, path: Path, content: bytes) -> None:
+        """Write a file in the background, whole or not at all, and say so."""
         self._window.in_background(
-            lambda: _write(target, content), lambda _done: self._window.say(f"Saved {target}.")
+            lambda: _write(path, content), lambda _done: self._window.say(f"Saved {path}.")
         )
 
 
