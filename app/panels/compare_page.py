@@ -155,7 +155,8 @@ class ComparePage(Page):
         """Mark the next or previous tile; an enlarged one gives way to it."""
         count = len(self.tiles.tiles)
         if count:
-            at = ((self.tiles.marked if self.tiles.marked is not None else -min(step, 0)) + step) % count
+            before = -1 if step > 0 else 0  # so that the first step marks the first tile, or the last
+            at = ((before if self.tiles.marked is None else self.tiles.marked) + step) % count
             self.tiles.marked = at
             self.tiles.enlarge(at if self.tiles.enlarged is not None else None)
 
