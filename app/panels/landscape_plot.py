@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pyqtgraph as pg
 from numpy.typing import NDArray
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QWidget
 
+from app.later import Later
 from app.panels.lasso import Group, LassoTool, colour, inside
 from app.panels.plot import Plot, Table
+
+if TYPE_CHECKING:
+    import pyqtgraph as pg
+else:
+    pg = Later("pyqtgraph")
 
 REACH_PX = 14.0
 
@@ -28,19 +34,22 @@ class LandscapePlot(Plot):
         self._path: Sequence[int] = ()
         self._place: tuple[float, float] | None = None
         super().__init__("Component 1", "Component 2", parent, name="landscape")
+        self._numbers: list[pg.TextItem] = []
+        self.groups: tuple[Group, ...] = ()
+        self.lasso = LassoTool(self)
+        self.setMinimumHeight(230)
+
+    def prepare(self) -> None:
+        """Add the dots, rings and the path."""
         self._line = pg.PlotDataItem()
         self._dots = pg.ScatterPlotItem(size=9)
         self._stops = pg.ScatterPlotItem(size=13)
         self._here = pg.ScatterPlotItem(size=13, symbol="d")
         self._ring = pg.ScatterPlotItem(size=17)
-        self.groups: tuple[Group, ...] = ()
-        self.lasso = LassoTool(self)
         for item in (self._line, self._dots, self._stops, self._ring, self._here):
             self.item.addItem(item)
-        self._numbers: list[pg.TextItem] = []
         self.widget.scene().sigMouseClicked.connect(self._clicked)
         self.widget.scene().sigMouseMoved.connect(self._moved)
-        self.setMinimumHeight(230)
 
     def set_points(
         self, points: NDArray[np.floating], images: NDArray[np.integer], x_label: str, y_label: str
@@ -51,7 +60,8 @@ class LandscapePlot(Plot):
         self.set_label("left", y_label)
         self._place = None
         self.redraw()
-        self.item.autoRange()
+        if self.made:
+            self.item.autoRange()
 
     def select(self, index: int) -> None:
         """Ring a point, counted from 0; -1 for none."""
@@ -72,10 +82,8 @@ class LandscapePlot(Plot):
         """The points inside a polygon in the plot's coordinates."""
         return tuple(int(i) for i in np.flatnonzero(inside(self._points, corners)))
 
-    def redraw(self) -> None:
+    def draw(self) -> None:
         """Draw points, path and rings."""
-        if not hasattr(self, "_numbers"):
-            return
         theme, points = self.theme, self._points
         colours = [theme.series[0]] * len(points)
         for i, group in enumerate(self.groups):

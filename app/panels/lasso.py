@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pyqtgraph as pg
 from numpy.typing import NDArray
 from PySide6.QtCore import QEvent, QObject, QPointF, Qt, Signal
 from PySide6.QtGui import QColor, QIcon, QMouseEvent, QPainter, QPixmap
@@ -18,8 +18,14 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from app.later import Later
 from app.panels.plot import Plot
 from app.style import LIGHT, Theme
+
+if TYPE_CHECKING:
+    import pyqtgraph as pg
+else:
+    pg = Later("pyqtgraph")
 
 STEP_PX = 3.0  # between corners of a drawn line
 FIRST_COLOUR = 2  # of the theme's series: the first two are points and path
@@ -77,7 +83,7 @@ class LassoTool(QObject):
         super().__init__(plot)
         self._plot = plot
         self._corners: list[QPointF] = []
-        self._line = pg.PlotCurveItem()
+        self._line: pg.PlotCurveItem | None = None
         self.on = False
 
     def set_on(self, on: bool) -> None:
@@ -86,6 +92,8 @@ class LassoTool(QObject):
             return
         self.on = on
         viewport = self._plot.widget.viewport()
+        if self._line is None:
+            self._line = pg.PlotCurveItem()
         if on:
             viewport.installEventFilter(self)
             viewport.setCursor(Qt.CursorShape.CrossCursor)
@@ -126,13 +134,15 @@ class LassoTool(QObject):
     def _show(self) -> None:
         corners = self._in_view()
         closed = np.concatenate([corners, corners[:1]])
+        assert self._line is not None  # noqa: S101 - for the type checker
         self._line.setData(
             closed[:, 0], closed[:, 1], pen=pg.mkPen(self._plot.theme.text, style=Qt.PenStyle.DashLine)
         )
 
     def _forget(self) -> None:
         self._corners = []
-        self._line.setData([], [])
+        if self._line is not None:
+            self._line.setData([], [])
 
 
 class GroupList(QWidget):

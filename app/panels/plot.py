@@ -6,31 +6,26 @@ import csv
 import io
 from collections.abc import Sequence
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pyqtgraph as pg
-from pyqtgraph.exporters import ImageExporter
 from PySide6.QtCore import QBuffer, QPoint, QRectF, Qt, Signal
-from PySide6.QtGui import QPainter, QResizeEvent
+from PySide6.QtGui import QPainter, QShowEvent
 from PySide6.QtSvg import QSvgGenerator
 from PySide6.QtWidgets import QMenu, QToolButton, QVBoxLayout, QWidget
 
 from app import style
+from app.later import Later
 from app.style import LIGHT, Theme
+
+if TYPE_CHECKING:
+    import pyqtgraph as pg
+else:
+    pg = Later("pyqtgraph")
 
 PICTURE_WIDTH = 1600
 KINDS = {"png": "Picture (PNG)", "svg": "Drawing (SVG)", "csv": "Values (CSV)"}
 Table = tuple[Sequence[str], Sequence[Sequence[Any]]]
-
-
-class PlainLogAxis(pg.AxisItem):  # type: ignore[misc]
-    """A logarithmic axis with plain numbers at 1, 2 and 5 times powers of ten."""
-
-    def logTickStrings(self, values: list[float], scale: float, spacing: float | None) -> list[str]:
-        """0.2 rather than 2·10⁻¹; nothing where numbers would run into each other."""
-        crowded = abs(self.range[1] - self.range[0]) > 0.7
-        return [_plain(10.0**value, crowded=crowded) for value in values]
 
 
 class Plot(QWidget):
@@ -49,33 +44,67 @@ class Plot(QWidget):
         self.theme = LIGHT
         self.name = name
         self._labels = {"bottom": x_label, "left": y_label}
+        self._title = ""
+        self._widget: pg.PlotWidget | None = None
+        self.made = False
+        self.box = QVBoxLayout(self)
+        self.box.setContentsMargins(0, 0, 0, 0)
+        self.setMinimumHeight(170)
+
+    @property
+    def widget(self) -> pg.PlotWidget:
+        """What is drawn on."""
+        self.make()
+        return self._widget
+
+    @property
+    def item(self) -> pg.PlotItem:
+        """Axes and curves."""
+        return self.widget.getPlotItem()
+
+    def make(self) -> None:
+        """Make what is drawn on, when it is first seen or asked for: it takes 10 ms, of pyqtgraph 100."""
+        if self._widget is not None:
+            return
+        from app.panels.log_axis import PlainLogAxis
+
         axes = {side: PlainLogAxis(side) for side in ("bottom", "left")}
-        self.widget = pg.PlotWidget(axisItems=axes)
-        self.item = self.widget.getPlotItem()
-        self.item.showGrid(x=True, y=True, alpha=0.15)
-        for menu in (self.item.ctrlMenu, self.item.vb.menu):
-            menu.setParent(self.widget, menu.windowFlags())  # pyqtgraph would leave them behind
-        self.item.setMenuEnabled(False)
-        self.widget.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
-        self.widget.customContextMenuRequested.connect(self._menu)
-        self.widget.setAccessibleName(f"{y_label} against {x_label}")
+        self._widget = widget = pg.PlotWidget(axisItems=axes)
+        item = widget.getPlotItem()
+        item.showGrid(x=True, y=True, alpha=0.15)
+        for menu in (item.ctrlMenu, item.vb.menu):
+            menu.setParent(widget, menu.windowFlags())  # pyqtgraph would leave them behind
+        item.setMenuEnabled(False)
+        widget.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
+        widget.customContextMenuRequested.connect(self._menu)
         for axis in ("bottom", "left"):
-            self.item.getAxis(axis).enableAutoSIPrefix(False)
-        self._save = QToolButton(self.widget)
+            item.getAxis(axis).enableAutoSIPrefix(False)
+        self._save = QToolButton(widget)
         self._save.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
         self._save.setAccessibleName("Save this plot")
         self._save.setToolTip("Save this plot as a picture, a drawing or a table (also: right click)")
         self._save.clicked.connect(lambda _checked=False: self._menu(self._save.geometry().bottomLeft()))
-        self.box = QVBoxLayout(self)
-        self.box.setContentsMargins(0, 0, 0, 0)
-        self.box.addWidget(self.widget)
-        self.setMinimumHeight(170)
-        self.set_theme(LIGHT)
+        widget.sigDeviceRangeChanged.connect(self._place_button)  # it has another size
+        self.box.insertWidget(0, widget)
+        self.prepare()
+        self.made = True
+        self._name()
+        self.set_title(self._title)
+        self.set_theme(self.theme)
+        if self.isVisible() and not widget.testAttribute(Qt.WidgetAttribute.WA_WState_ExplicitShowHide):
+            widget.show()  # at once, and not in the next round of events
+            self.box.activate()
+            item.vb.updateAutoRange()
+
+    def prepare(self) -> None:
+        """Add what stays to axes that have just been made; subclasses know."""
 
     def set_theme(self, theme: Theme) -> None:
         """Use a theme's colours."""
         self.theme = theme
-        self.widget.setBackground(theme.surface)
+        if self._widget is None or not self.made:
+            return
+        self._widget.setBackground(theme.surface)
         self._save.setIcon(style.icon("export", theme.muted))
         for side, text in self._labels.items():
             axis = self.item.getAxis(side)
@@ -84,23 +113,38 @@ class Plot(QWidget):
             axis.setLabel(text, color=theme.text)
         self.redraw()
 
-    def resizeEvent(self, event: QResizeEvent) -> None:
+    def showEvent(self, event: QShowEvent) -> None:
+        """Be there when it is seen."""
+        super().showEvent(event)
+        self.make()
+
+    def _place_button(self, *_ranges: object) -> None:
         """Keep the button in the corner."""
-        super().resizeEvent(event)
         self._save.move(max(0, self.widget.width() - self._save.sizeHint().width() - 2), 2)
+
+    def _name(self) -> None:
+        self.widget.setAccessibleName(f"{self._labels['left']} against {self._labels['bottom']}")
 
     def set_label(self, side: str, text: str) -> None:
         """Say what an axis (``bottom`` or ``left``) shows."""
         self._labels[side] = text
-        self.item.getAxis(side).setLabel(text, color=self.theme.text)
-        self.widget.setAccessibleName(f"{self._labels['left']} against {self._labels['bottom']}")
+        if self.made:
+            self.item.getAxis(side).setLabel(text, color=self.theme.text)
+            self._name()
 
     def set_title(self, text: str) -> None:
         """A line above the plot; empty for none."""
-        self.item.setTitle(text or None, color=self.theme.text, size="9pt")
+        self._title = text
+        if self.made:
+            self.item.setTitle(text or None, color=self.theme.text, size="9pt")
 
     def redraw(self) -> None:
-        """Draw the present values again; subclasses know them."""
+        """Draw the present values again, if there is something to draw on yet."""
+        if self.made:
+            self.draw()
+
+    def draw(self) -> None:
+        """Draw the present values; subclasses know them."""
 
     def table(self) -> Table:
         """Names of the columns, with units, and rows; subclasses know them."""
@@ -120,6 +164,8 @@ class Plot(QWidget):
         if kind == "svg":
             self._draw_svg(buffer)
         else:
+            from pyqtgraph.exporters import ImageExporter
+
             exporter = ImageExporter(self.item)
             exporter.parameters()["width"] = PICTURE_WIDTH
             exporter.export(toBytes=True).save(buffer, "PNG")
@@ -150,10 +196,3 @@ class Plot(QWidget):
 
 def _field(value: Any) -> Any:
     return f"{float(value):.7g}" if isinstance(value, float | np.floating) else value
-
-
-def _plain(value: float, *, crowded: bool) -> str:
-    mantissa = value / 10 ** np.floor(np.log10(value) + 1e-9)
-    if crowded and not any(abs(mantissa - m) < 0.01 for m in (1, 2, 5)):
-        return ""
-    return f"{value:.3g}" if value < 1e4 else f"{value:.0e}"

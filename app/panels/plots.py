@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
-import pyqtgraph as pg
 from numpy.typing import NDArray
 from PySide6.QtCore import Qt
+from PySide6.QtGui import QShowEvent
 from PySide6.QtWidgets import QLabel, QWidget
 
+from app.later import Later
 from app.measures import number
 from app.panels.plot import Plot, Table
+
+if TYPE_CHECKING:
+    import pyqtgraph as pg
+else:
+    pg = Later("pyqtgraph")
 
 LINE_STYLES = (Qt.PenStyle.SolidLine, Qt.PenStyle.DashLine, Qt.PenStyle.DotLine, Qt.PenStyle.DashDotLine)
 MOST_CURVES = 12
@@ -34,8 +42,22 @@ class EnergyPlot(Plot):
         self._empty.setAlignment(Qt.AlignmentFlag.AlignTop)
         self.box.addWidget(self._empty)
         self.box.setContentsMargins(8, 8, 8, 4)
+
+    def prepare(self) -> None:
+        """Add the legend."""
         self._legend = self.item.addLegend(offset=(-34, 8), labelTextSize="9pt")
-        self._set_axis(by_step=False)
+        self._set_axis(by_step=self._by_step)
+
+    def showEvent(self, event: QShowEvent) -> None:
+        """Stay without axes while there are no values, as at the start."""
+        QWidget.showEvent(self, event)
+        self.redraw()
+
+    def redraw(self) -> None:
+        """Draw, once there are values."""
+        if self._values:
+            self.make()
+        super().redraw()
 
     @property
     def values(self) -> dict[str, list[tuple[float, float]]]:
@@ -59,10 +81,9 @@ class EnergyPlot(Plot):
                     row.append((x, float("nan")))  # the next batch begins: lift the pen
                 row.append((x, value))
 
-    def redraw(self) -> None:
+    def draw(self) -> None:
         """Draw all curves; old ones are continued, not made again."""
-        if self._legend is None:
-            return
+        assert self._legend is not None  # noqa: S101 - for the type checker
         self.widget.setVisible(bool(self._values))
         self._empty.setVisible(not self._values)
         if set(self._curves) - set(self._values):
@@ -95,10 +116,10 @@ class EnergyPlot(Plot):
 
     def _set_axis(self, *, by_step: bool) -> None:
         self._by_step = by_step
-        self._labels["bottom"] = "Step" if by_step else NOISE_LABEL
-        self.item.setLogMode(x=not by_step, y=True)
-        self.item.invertX(not by_step)
-        self.set_theme(self.theme)
+        self.set_label("bottom", "Step" if by_step else NOISE_LABEL)
+        if self._legend is not None:
+            self.item.setLogMode(x=not by_step, y=True)
+            self.item.invertX(not by_step)
 
 
 class FscPlot(Plot):
@@ -108,6 +129,9 @@ class FscPlot(Plot):
         self._curve: tuple[NDArray[np.floating], NDArray[np.floating]] | None = None
         self._note = ""
         super().__init__("Spatial frequency (1/Å)", "FSC with the reference", parent)
+
+    def prepare(self) -> None:
+        """Start with the range that correlations have."""
         self.item.setYRange(-0.1, 1.05, padding=0)
 
     def set_curve(
@@ -117,7 +141,7 @@ class FscPlot(Plot):
         self._curve, self._note = (np.asarray(frequency_per_A), np.asarray(correlation)), note
         self.redraw()
 
-    def redraw(self) -> None:
+    def draw(self) -> None:
         """Draw the curve and the threshold."""
         self.item.clear()
         if self._curve is None:
@@ -151,7 +175,7 @@ class SpreadPlot(Plot):
         self._spread = np.asarray(spread_A, float).ravel()
         self.redraw()
 
-    def redraw(self) -> None:
+    def draw(self) -> None:
         """Draw the histogram and the median."""
         self.item.clear()
         if self._spread is None or not np.isfinite(self._spread).any():

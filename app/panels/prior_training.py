@@ -5,16 +5,22 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pyqtgraph as pg
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QLabel, QVBoxLayout, QWidget
 
+from app.later import Later
 from app.panels.plot import Plot, Table
 from app.panels.training import LossPlot
 from app.style import Theme
 from engine.io.prior_facts import LevelError
+
+if TYPE_CHECKING:
+    import pyqtgraph as pg
+else:
+    pg = Later("pyqtgraph")
 
 _SIGMA = re.compile(r"^validation RMSE/σ at σ=([-+.eE\d]+)$")
 EMPTY = (
@@ -31,12 +37,14 @@ class LevelPlot(Plot):
         self.values: dict[float, list[tuple[int, float]]] = {}
         self._legend: pg.LegendItem | None = None
         super().__init__("Step", "Validation RMSE / σ", parent, name="validation")
+
+    def prepare(self) -> None:
+        """Add the legend."""
         self._legend = self.item.addLegend(offset=(-6, 4), labelTextSize="9pt", colCount=2)
 
-    def redraw(self) -> None:
+    def draw(self) -> None:
         """Draw all curves."""
-        if self._legend is None:
-            return
+        assert self._legend is not None  # noqa: S101 - for the type checker
         self.item.clear()
         self._legend.clear()
         self._legend.setLabelTextColor(self.theme.text)

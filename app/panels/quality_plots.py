@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pyqtgraph as pg
 from numpy.typing import NDArray
 from PySide6.QtCore import QPointF, Qt
 from PySide6.QtWidgets import QWidget
 
+from app.later import Later
 from app.measures import Measure, Reliability
 from app.panels.plot import Plot, Table
 from app.style import Theme
+
+if TYPE_CHECKING:
+    import pyqtgraph as pg
+else:
+    pg = Later("pyqtgraph")
 
 DASHED = Qt.PenStyle.DashLine
 BOX_WIDTH = 0.56
@@ -25,6 +31,9 @@ class BoxPlot(Plot):
     def __init__(self, parent: QWidget | None = None) -> None:
         self._measures: Sequence[Measure] = ()
         super().__init__("", "Distance to the reference (Å)", parent, name="samples")
+
+    def prepare(self) -> None:
+        """Names have no ticks and aren't zoomed."""
         self.item.setMouseEnabled(x=False, y=True)
         self.item.getAxis("bottom").setStyle(tickLength=0)
 
@@ -33,7 +42,7 @@ class BoxPlot(Plot):
         self._measures = [m for m in measures if m.unit == "Å"]
         self.redraw()
 
-    def redraw(self) -> None:
+    def draw(self) -> None:
         """Draw boxes and dots."""
         self.item.clear()
         shown = self._measures
@@ -84,6 +93,9 @@ class ReliabilityPlot(Plot):
             "Stated: share of the probability (%)", "Observed: share of the points (%)", parent,
             name="reliability",
         )  # fmt: skip
+
+    def prepare(self) -> None:
+        """Both axes stay at 0 to 100 %."""
         self.item.setMouseEnabled(x=False, y=False)
 
     def set_reliability(self, found: Reliability | None) -> None:
@@ -91,7 +103,7 @@ class ReliabilityPlot(Plot):
         self._found = found
         self.redraw()
 
-    def redraw(self) -> None:
+    def draw(self) -> None:
         """Draw the diagonal and the curve."""
         self.item.clear()
         if self._found is None:
@@ -137,7 +149,7 @@ class SpreadErrorPlot(Plot):
         self._spread, self._error = (none, none) if found is None else (found.spread_A, found.error_A)
         self.redraw()
 
-    def redraw(self) -> None:
+    def draw(self) -> None:
         """Draw the groups, and the line on which both are equal."""
         self.item.clear()
         if not len(self._spread):

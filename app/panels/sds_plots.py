@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pyqtgraph as pg
 from numpy.typing import NDArray
 from PySide6.QtCore import QRectF, Qt, Signal
 from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QWidget
 
+from app.later import Later
 from app.panels.plot import Plot, Table
 from app.sds_measures import Agreement, Curve
 from app.viewers.colours import ramp
+
+if TYPE_CHECKING:
+    import pyqtgraph as pg
+else:
+    pg = Later("pyqtgraph")
 
 DASHED = Qt.PenStyle.DashLine
 BINS = np.linspace(0.0, 1.0, 21)
@@ -27,19 +33,21 @@ class FscFamilyPlot(Plot):
         self._curves: Sequence[Curve] = ()
         self._legend: pg.LegendItem | None = None
         super().__init__("Spatial frequency (1/Å)", "Fourier shell correlation", parent, name="fsc")
+        self.setMinimumHeight(190)
+
+    def prepare(self) -> None:
+        """Add the legend."""
         self._legend = self.item.addLegend(offset=(-34, 4), labelTextSize="9pt")
         self.item.setYRange(-0.1, 1.05, padding=0)
-        self.setMinimumHeight(190)
 
     def set_curves(self, curves: Sequence[Curve]) -> None:
         """Show these curves."""
         self._curves = curves
         self.redraw()
 
-    def redraw(self) -> None:
+    def draw(self) -> None:
         """Draw curves and thresholds."""
-        if self._legend is None:
-            return
+        assert self._legend is not None  # noqa: S101 - for the type checker
         self.item.clear()
         self._legend.clear()
         self._legend.setLabelTextColor(self.theme.text)
@@ -83,6 +91,9 @@ class FitPlot(Plot):
         self._values = np.zeros(0)
         self._selected = 0
         super().__init__("Class average", "Correlation with projection", parent, name="fits")
+
+    def prepare(self) -> None:
+        """Add dots and the ring."""
         self._dots = pg.ScatterPlotItem(size=9, hoverable=True, tip=None)
         self._dots.sigClicked.connect(self._clicked)
         self.item.addItem(self._dots)
@@ -99,10 +110,8 @@ class FitPlot(Plot):
         self._selected = image
         self.redraw()
 
-    def redraw(self) -> None:
+    def draw(self) -> None:
         """Draw the dots."""
-        if not hasattr(self, "_ring"):
-            return
         known = np.flatnonzero(np.isfinite(self._values))
         colour = pg.mkBrush(self.theme.series[0])
         self._dots.setData(x=known + 1.0, y=self._values[known], data=known + 1, brush=colour, pen=None)
@@ -129,6 +138,9 @@ class ConfidencePlot(Plot):
     def __init__(self, parent: QWidget | None = None) -> None:
         self._values = np.zeros(0)
         super().__init__("Confidence of the pose (0 to 1)", "Class averages", parent, name="confidence")
+
+    def prepare(self) -> None:
+        """Confidences lie between 0 and 1."""
         self.item.setXRange(0.0, 1.0, padding=0.02)
 
     def set_values(self, values: NDArray[np.floating]) -> None:
@@ -136,7 +148,7 @@ class ConfidencePlot(Plot):
         self._values = np.asarray(values, float)
         self.redraw()
 
-    def redraw(self) -> None:
+    def draw(self) -> None:
         """Draw bars and the median."""
         self.item.clear()
         known = self._values[np.isfinite(self._values)]
@@ -166,13 +178,16 @@ class AgreementPlot(Plot):
     def __init__(self, parent: QWidget | None = None) -> None:
         self._found: Agreement | None = None
         super().__init__("Start", "Start", parent, name="agreement")
+        self.setMinimumHeight(240)
+
+    def prepare(self) -> None:
+        """Square cells, the first start on top."""
         self.item.showGrid(x=False, y=False)
         self.item.setAspectLocked(True)
         self.item.invertY(True)
         self.item.setMouseEnabled(x=False, y=False)
         self.item.hideButtons()
         self.widget.scene().sigMouseClicked.connect(self._clicked)
-        self.setMinimumHeight(240)
 
     def set_agreement(self, found: Agreement | None) -> None:
         """Show a matrix."""
@@ -184,7 +199,7 @@ class AgreementPlot(Plot):
         super().resizeEvent(event)
         self.setMaximumHeight(self.width() + 30)
 
-    def redraw(self) -> None:
+    def draw(self) -> None:
         """Draw cells, numbers, and frames around the groups."""
         self.item.clear()
         if self._found is None:

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pyqtgraph as pg
 from numpy.typing import NDArray
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QLabel, QVBoxLayout, QWidget
 
+from app.later import Later
 from app.panels.plot import Plot, Table
 from app.style import Theme
+
+if TYPE_CHECKING:
+    import pyqtgraph as pg
+else:
+    pg = Later("pyqtgraph")
 
 _SIGMA = re.compile(r"σ\s*=\s*([-+.eE\d]+)")
 EMPTY = "When a training is on, this shows its loss and how well it does on images that it has not seen."
@@ -24,9 +30,12 @@ class LossPlot(Plot):
     def __init__(self, parent: QWidget | None = None) -> None:
         self.values: list[tuple[int, float]] = []
         super().__init__("Step", "Training loss", parent, name="loss")
+
+    def prepare(self) -> None:
+        """Losses fall by powers of ten."""
         self.item.setLogMode(x=False, y=True)
 
-    def redraw(self) -> None:
+    def draw(self) -> None:
         """Draw the curve."""
         self.item.clear()
         table = np.array(self.values, float).reshape(-1, 2)
@@ -47,6 +56,9 @@ class ErrorPlot(Plot):
         super().__init__(
             "Noise level σ (of the images' contrast)", "Validation RMSE / σ", parent, name="validation"
         )
+
+    def prepare(self) -> None:
+        """Add the legend."""
         self._legend = self.item.addLegend(offset=(-6, 4), labelTextSize="9pt")
         self.item.setLogMode(x=True, y=False)
 
@@ -63,10 +75,9 @@ class ErrorPlot(Plot):
         self._curves = {}
         self.redraw()
 
-    def redraw(self) -> None:
+    def draw(self) -> None:
         """Draw both curves."""
-        if self._legend is None:
-            return
+        assert self._legend is not None  # noqa: S101 - for the type checker
         self.item.clear()
         self._legend.clear()
         self._legend.setLabelTextColor(self.theme.text)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
-from pyqtgraph import colormap
 
 from app.style import Theme
 
@@ -30,8 +30,11 @@ def sample_colours(count: int, theme: Theme) -> NDArray[np.float32]:
     return colours
 
 
+@cache
 def ramp() -> NDArray[np.float32]:
     """(256, 4) RGBA of the ramp, low values first."""
+    from pyqtgraph import colormap
+
     table = colormap.get(RAMP).getLookupTable(0.0, 1.0, 256, mode="float")
     table = np.asarray(table, np.float32)
     return np.concatenate([table, np.ones((256, 1), np.float32)], 1) if table.shape[1] == 3 else table
