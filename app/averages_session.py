@@ -12,15 +12,15 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 from PySide6.QtCore import QObject, Signal
 
-from app import averages_files
+from app import averages_files, averages_words
 from app.averages_files import LoadedAverages, PreparedForShow
 from app.background import Background, words
+from app.coverage import Coverage
 from app.forms import first_problem
 from app.history import History, Step, Values, below, prefixed
 from engine.specs.sds import ClassAveragesInput
 
 OPTIONS = ("pixel_size_A", "contrast", "box", "centre", "mask_diameter_A")
-FEWEST = 2  # images; one alone says nothing about other directions
 MOST_PREPARED = 300  # images that are prepared to be shown, so that each change is answered soon
 MOST_KEPT = 3  # files whose images stay in memory, so that undoing need not read them again
 
@@ -55,6 +55,7 @@ class AveragesSession(QObject):
     quality : an :class:`engine.io.averages.AverageQuality`, or None while unknown.
     shown : the selected images as prepared, or None while unknown.
     preparation_problem : why they can't be prepared, in words.
+    coverage : which directions the selected images show, where their poses are known.
     """
 
     kind = "averages"
@@ -89,6 +90,7 @@ class AveragesSession(QObject):
         self.selected: NDArray[np.bool_] = np.zeros(0, bool)
         self.quality: Any = None
         self.shown: PreparedForShow | None = None
+        self.coverage: Coverage | None = None
         self._wanted: Chosen = None
 
     # ---- the file -------------------------------------------------------------------------------
@@ -110,7 +112,7 @@ class AveragesSession(QObject):
             with self.history.step("class averages of the settings"):
                 self.options = {k: values[k] for k in OPTIONS}
                 self.option_problem = ""
-                self._choose(self._mask(spec.select or None), "")
+                self.choose(self._mask(spec.select or None), "")
                 self.options_replaced.emit()
                 self._prepare()
                 self.changed.emit()
@@ -230,11 +232,7 @@ class AveragesSession(QObject):
 
     def selection_sentence(self) -> str:
         """How much is selected, in words."""
-        if self.loaded is None:
-            return ""
-        text = f"Selected {self.count:,} of {len(self.selected):,}"
-        particles = self.particles
-        return text if particles is None else f"{text} ({particles:,.0f} particles)"
+        return averages_words.selection_sentence(self)
 
     def toggle(self, image: int) -> None:
         """Use an image (counted from 0), or leave it out."""
@@ -247,28 +245,41 @@ class AveragesSession(QObject):
         wanted[np.asarray(images, int)] = on
         changed = int(np.count_nonzero(wanted != self.selected))
         verb = "use" if on else "leave out"
-        self._choose(wanted, f"{verb} {changed} image{'s' if changed != 1 else ''}")
+        self.choose(wanted, f"{verb} {changed} image{'s' if changed != 1 else ''}")
 
     def select_all(self) -> None:
         """Use every image."""
-        self._choose(np.ones_like(self.selected), "select all")
+        self.choose(np.ones_like(self.selected), "select all")
 
     def select_none(self) -> None:
         """Use no image."""
-        self._choose(np.zeros_like(self.selected), "select none")
+        self.choose(np.zeros_like(self.selected), "select none")
 
     def invert(self) -> None:
         """Use what was left out, and leave out what was used."""
-        self._choose(~self.selected, "invert the selection")
+        self.choose(~self.selected, "invert the selection")
 
     def leave_out_marked(self) -> None:
         """Leave out what looks like junk or repeats another."""
-        self._choose(self.selected & ~self.marked, "leave out what is marked")
+        self.choose(self.selected & ~self.marked, "leave out what is marked")
 
-    def _choose(self, wanted: NDArray[np.bool_], text: str) -> None:
+    def choose(self, wanted: NDArray[np.bool_], text: str) -> None:
+        """Use exactly the images of a mask (n,): the one way in which a selection changes, as one step.
+
+        Parameters
+        ----------
+        text : what the step does, as in "Undo: select all".
+
+        Raises
+        ------
+        ValueError
+            If the mask is for another number of images.
+        """
+        if len(wanted) != len(self.selected):
+            raise ValueError(f"A mask of {len(wanted)} for {len(self.selected)} images.")
         if not np.array_equal(wanted, self.selected):
             with self.history.step(text):
-                self.selected = wanted
+                self.selected = np.array(wanted, bool)
                 self.selection_changed.emit()
                 self._prepare()
                 self.changed.emit()
@@ -290,6 +301,12 @@ class AveragesSession(QObject):
         if not inside.all():
             self.said.emit(f"The settings select image {max(select)}, but there are only {count}.")
         return mask
+
+    def set_coverage(self, coverage: Coverage | None) -> None:
+        """Take what was found out about the directions of view."""
+        before, self.coverage = self.coverage, coverage
+        if (coverage.warning() if coverage else "") != (before.warning() if before else ""):
+            self.changed.emit()
 
     # ---- preparation ----------------------------------------------------------------------------
 
@@ -343,19 +360,7 @@ class AveragesSession(QObject):
 
     def missing(self) -> str:
         """What stands in the way, in words; empty if nothing does."""
-        if self.state == "empty" or self.path is None:
-            return "Add class averages first."
-        if self.state == "reading":
-            return f"{self.path.name} is being read."
-        if self.state == "problem":
-            return f"{self.path.name} can't be used. {self.problem}"
-        if self.option_problem:
-            return self.option_problem
-        if self.asks_pixel_size:
-            return "The file doesn't say how large a pixel is. Enter the pixel size."
-        if self.count < FEWEST:
-            return f"Select at least {FEWEST} class averages."
-        return self.preparation_problem
+        return averages_words.missing(self)
 
     def spec(self) -> ClassAveragesInput:
         """The class averages as part of a run description. Raises ValueError in words."""

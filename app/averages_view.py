@@ -5,6 +5,7 @@ from __future__ import annotations
 from PySide6.QtCore import QObject
 
 from app.averages_session import MOST_PREPARED, AveragesSession
+from app.averages_words import are_shares
 from app.panels.averages import AveragesPanel
 from app.panels.gallery import Gallery
 
@@ -50,10 +51,7 @@ class AveragesView(QObject):
         session, gallery = self._session, self._gallery
         name = session.path.name if session.path else ""
         if session.loaded is not None:
-            averages = session.loaded.averages
-            gallery.set_images(
-                session.loaded.names, session.loaded.thumbnails, averages.counts, averages.resolutions_A
-            )
+            gallery.set_images(session.loaded.names, session.loaded.thumbnails, session.loaded.columns)
             self._show_selection()
         elif session.state == "reading":
             gallery.set_welcome("Reading", name)
@@ -77,7 +75,7 @@ class AveragesView(QObject):
                 f"Pixel size {session.pixel_size_A:.4g} Å" if session.pixel_size_A else "Pixel size unknown"
             )
             lines = [f"{width} × {height} pixels. {size}"]
-            if averages.counts is not None:
+            if averages.counts is not None and not are_shares(averages.counts):
                 lines.append(f"{averages.counts.sum():,.0f} particles")
             # What is asked for below, or has been answered, need not be said above too.
             silent = session.asks_pixel_size or bool(session.options["pixel_size_A"])

@@ -2,33 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PySide6.QtCore import QPoint, QSize, Qt, Signal
-from PySide6.QtGui import QAction
-from PySide6.QtWidgets import (
-    QAbstractButton,
-    QButtonGroup,
-    QHBoxLayout,
-    QLabel,
-    QMenu,
-    QPushButton,
-    QSizePolicy,
-    QSlider,
-    QStackedWidget,
-    QToolButton,
-    QVBoxLayout,
-    QWidget,
-)
+from PySide6.QtCore import QPoint, Qt, Signal
+from PySide6.QtWidgets import QHBoxLayout, QLabel, QMenu, QStackedWidget, QVBoxLayout, QWidget
 
-from app import style
+from app.averages_columns import Column
 from app.averages_files import Thumbnails
-from app.number_fields import ChoiceBox
-from app.panels.gallery_model import SELECTED, SORTS, GalleryModel
-from app.panels.gallery_view import LARGEST, SMALLEST, USUAL, GalleryView
+from app.panels.gallery_bars import (
+    ChoosingBar,
+    CountingBar,
+    LookingBar,
+    NamedMenu,
+    keyed_actions,
+    range_actions,
+)
+from app.panels.gallery_model import SELECTED, GalleryModel
+from app.panels.gallery_view import GalleryView
 from app.style import Theme
 
 WELCOME = "Drop your class averages here"
@@ -40,14 +33,24 @@ STEPS = (
 
 
 class Gallery(QWidget):
-    """Toolbar, grid of images, counts."""
+    """Bars, grid of images, counts.
+
+    Attributes
+    ----------
+    select_wanted : images, and whether they shall be used.
+    block_changed : images that are being spanned, and whether they would be used.
+    named_wanted : a name, and what to do with it; a deed of :class:`NamedMenu`.
+    """
 
     toggle_wanted = Signal(int)
     select_wanted = Signal(object, bool)
+    block_changed = Signal(object, bool)
     all_wanted = Signal()
     none_wanted = Signal()
     invert_wanted = Signal()
     unmark_wanted = Signal()
+    keep_wanted = Signal()
+    named_wanted = Signal(str, str)
     undo_wanted = Signal()
     redo_wanted = Signal()
     export_wanted = Signal()
@@ -56,17 +59,47 @@ class Gallery(QWidget):
         super().__init__(parent)
         self.model = GalleryModel()
         self.view = GalleryView(self.model)
-        self.view.toggle_wanted.connect(self._toggle_row)
-        self.view.range_wanted.connect(self._range)
-        self.view.side_wanted.connect(lambda side: self._size.setValue(side))
-        self.view.customContextMenuRequested.connect(self._context_menu)
+        self.choosing, self.looking, self.counting = ChoosingBar(), LookingBar(), CountingBar()
+        self.coverage = self.counting.coverage
+        # What controllers and tests ask for by these names:
+        self._sort, self._select, self._size = self.choosing.sort, self.choosing.select, self.looking.size_
+        self._brightness, self._contrast = self.looking.brightness, self.looking.contrast
+        self._count, self._marks, self._leave_out = (
+            self.counting.count, self.counting.marks, self.counting.leave_out,
+        )  # fmt: skip
+        self._export = self.counting.export
+        self._locked = False
+        self._connect()
+        self.choosing.select.setMenu(self._select_menu())
         self._stack = QStackedWidget()
         self._stack.addWidget(self._welcome_page())
         self._stack.addWidget(self._images_page())
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self._stack)
+        self._show_columns()
         self.retint()
+
+    def _connect(self) -> None:
+        view, choosing, looking, counting = self.view, self.choosing, self.looking, self.counting
+        view.toggle_wanted.connect(self._toggle_row)
+        view.range_wanted.connect(self._range)
+        view.block_wanted.connect(self._block)
+        view.block_changed.connect(
+            lambda rows, on: self.block_changed.emit(self.model.order[np.asarray(rows, int)], on)
+        )
+        view.side_wanted.connect(looking.size_.setValue)
+        view.customContextMenuRequested.connect(self._context_menu)
+        choosing.order_chosen.connect(self.sort_by)
+        choosing.captions_chosen.connect(self.set_captions)
+        choosing.greys_chosen.connect(self.use_common_greys)
+        looking.grey_changed.connect(self.model.set_contrast)
+        looking.size_changed.connect(view.set_side)
+        looking.prepared_chosen.connect(self.model.show_prepared)
+        counting.unmark_wanted.connect(self.unmark_wanted)
+        counting.undo_wanted.connect(self.undo_wanted)
+        counting.redo_wanted.connect(self.redo_wanted)
+        counting.export_wanted.connect(self.export_wanted)
 
     # ---- setters --------------------------------------------------------------------------------
 
@@ -76,18 +109,10 @@ class Gallery(QWidget):
         self._text.setText(text)
         self._stack.setCurrentIndex(0)
 
-    def set_images(
-        self,
-        names: Sequence[str],
-        raw: Thumbnails,
-        counts: NDArray[np.floating] | None = None,
-        resolutions_A: NDArray[np.floating] | None = None,
-    ) -> None:
+    def set_images(self, names: Sequence[str], raw: Thumbnails, columns: Sequence[Column] = ()) -> None:
         """Show these images."""
-        self.model.set_images(names, raw, counts, resolutions_A)
-        self.view.forget_anchor()
-        self.view.set_lines(1 if counts is None and resolutions_A is None else 2)
-        self._offer_sorts()
+        self.model.set_images(names, raw, columns)
+        self._show_columns()
         self._stack.setCurrentIndex(1)
         self._marks.hide()
         self._leave_out.hide()
@@ -103,17 +128,22 @@ class Gallery(QWidget):
         self.model.set_selected(selected)
         self._leave_out.setVisible(marked > 0)
         self._count.setText(sentence)
+        self._count.setToolTip(sentence)
 
     def set_quality(self, quality: Any) -> None:
         """Scores and marks."""
         self.model.set_quality(quality)
-        self._offer_sorts()
+        self._show_columns()
         junk = int(np.count_nonzero(quality.junk)) if quality is not None else 0
         twins = int(np.count_nonzero(np.asarray(quality.duplicate_of) >= 0)) if quality is not None else 0
         parts = [f"{junk} may be junk"] if junk else []
         parts += [f"{twins} repeat{'s' if twins == 1 else ''} another"] if twins else []
         self._marks.setText(", ".join(parts))
         self._marks.setVisible(bool(parts))
+
+    def set_named(self, named: Sequence[tuple[str, str]]) -> None:
+        """Selections that are kept: name, and how much each holds in words."""
+        self._named.show(named)
 
     def set_facts(self, text: str, problem: str) -> None:
         """What the preparation found (contrast, mask, box), or why it failed."""
@@ -125,27 +155,23 @@ class Gallery(QWidget):
 
     def set_history(self, undo: str, redo: str) -> None:
         """What can be undone and done again, in words; empty for nothing."""
-        for button, verb, text, key in (
-            (self._undo, "Undo", undo, "Ctrl+Z"),
-            (self._redo, "Do again", redo, "Ctrl+Shift+Z"),
-        ):
-            button.setEnabled(bool(text))
-            button.setToolTip(f"{verb}: {text} ({key})" if text else f"{verb} ({key})")
+        self.counting.show_history(undo, redo)
 
     def set_theme(self, _theme: Theme) -> None:
         """Use a theme's colours."""
         self.retint()
+        self.view.delegate.forget()
         self.view.viewport().update()
 
     def retint(self) -> None:
         """Draw the icons in the present colours."""
-        self._undo.setIcon(style.icon("undo"))
-        self._redo.setIcon(style.icon("redo"))
-        self._export.setIcon(style.icon("export"))
+        self.choosing.retint()
+        self.counting.retint()
+        self.coverage.retint()
 
     def set_enabled(self, on: bool) -> None:
         """While a job runs, its images can be looked at but not chosen."""
-        for part in (self._select, self._leave_out, self._undo, self._redo):
+        for part in (self._select, self._leave_out, self.counting.undo, self.counting.redo):
             part.setEnabled(on)
         self._locked = not on
 
@@ -155,8 +181,27 @@ class Gallery(QWidget):
 
     def show_prepared(self, on: bool) -> None:
         """Show the images as prepared, or as they were read."""
-        (self._as_prepared if on else self._as_read).setChecked(True)
+        self.looking.show_prepared(on)
         self.model.show_prepared(on)
+
+    def sort_by(self, key: str, descending: bool | None = None) -> None:
+        """Put the images into another order; None for the way that is usual for a column."""
+        self.model.sort_by(key, descending)
+        self._show_columns()
+
+    def reverse(self) -> None:
+        """Turn the order round."""
+        self.sort_by(self.model.key, not self.model.descending)
+
+    def set_captions(self, keys: Sequence[str]) -> None:
+        """What is written below each image."""
+        self.model.set_captions(keys)
+        self._show_columns()
+
+    def use_common_greys(self, on: bool) -> None:
+        """Equal values are equal greys in all images, or each has a range of its own."""
+        self.model.use_common_greys(on)
+        self._show_columns()
 
     # ---- making ---------------------------------------------------------------------------------
 
@@ -185,7 +230,6 @@ class Gallery(QWidget):
     def _images_page(self) -> QWidget:
         page = QWidget()
         page.setObjectName("page")
-        self._locked = False
         self._facts = QLabel()
         self._facts.setWordWrap(True)
         self._facts.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
@@ -193,135 +237,32 @@ class Gallery(QWidget):
         layout = QVBoxLayout(page)
         layout.setContentsMargins(4, 8, 4, 4)
         layout.setSpacing(6)
-        layout.addLayout(self._choosing_bar())
-        layout.addLayout(self._looking_bar())
+        layout.addWidget(self.choosing)
+        layout.addWidget(self.looking)
         layout.addWidget(self._facts)
         layout.addWidget(self.view, 1)
-        layout.addLayout(self._counting_bar())
+        layout.addWidget(self.counting)
         return page
-
-    def _choosing_bar(self) -> QHBoxLayout:
-        self._sort = ChoiceBox()
-        self._sort.setToolTip("Order of the images")
-        self._sort.setAccessibleName("Sort the images by")
-        self._sort.activated.connect(lambda _i: self.model.sort_by(self._sort.currentData()))
-        self._select = QPushButton("Select")
-        self._select.setToolTip("Choose many images at once")
-        self._select.setMenu(self._select_menu())
-        self._as_read, self._as_prepared = QPushButton("As read"), QPushButton("As prepared")
-        self._as_read.setToolTip("The images as they are in the file")
-        self._as_prepared.setToolTip("The images as a run uses them: centred, masked, on one scale")
-        group = QButtonGroup(self)
-        for button in (self._as_read, self._as_prepared):
-            button.setCheckable(True)
-            group.addButton(button)
-        self._as_read.setChecked(True)
-        group.buttonToggled.connect(self._view_toggled)
-        bar = QHBoxLayout()
-        self._sort.setMaximumWidth(300)
-        bar.addWidget(self._sort, 1)
-        bar.addStretch()
-        bar.addWidget(self._select)
-        bar.addSpacing(6)
-        bar.addWidget(self._as_read)
-        bar.addWidget(self._as_prepared)
-        return bar
-
-    def _looking_bar(self) -> QHBoxLayout:
-        self._brightness = _slider("Brightness", -100, 100, 0, "Makes all images brighter or darker")
-        self._contrast = _slider(
-            "Contrast", -100, 100, 0, "Makes differences in all images stronger or weaker"
-        )
-        self._size = _slider("Size of the images", SMALLEST, LARGEST, USUAL, "Ctrl + wheel does it too")
-        self._brightness.valueChanged.connect(self._grey_changed)
-        self._contrast.valueChanged.connect(self._grey_changed)
-        self._size.valueChanged.connect(self.view.set_side)
-        auto = QPushButton("Auto")
-        auto.setToolTip("Each image between its darkest and brightest parts")
-        auto.setAccessibleName("Automatic brightness and contrast")
-        auto.clicked.connect(self._grey_auto)
-        bar = QHBoxLayout()
-        for text, slider in (("Brightness", self._brightness), ("Contrast", self._contrast)):
-            bar.addWidget(_buddy(text, slider))
-            bar.addWidget(slider, 1)
-        bar.addWidget(auto)
-        bar.addSpacing(6)
-        bar.addWidget(_buddy("Size", self._size))
-        bar.addWidget(self._size, 1)
-        return bar
-
-    def _counting_bar(self) -> QVBoxLayout:
-        self._count = QLabel()
-        self._count.setObjectName("title")
-        self._marks = QLabel()
-        self._marks.setObjectName("warning")
-        self._marks.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
-        self._leave_out = QPushButton("Leave them out")
-        self._leave_out.setToolTip("Leave out what may be junk and what repeats another image")
-        self._leave_out.clicked.connect(self.unmark_wanted)
-        self._undo, self._redo = QToolButton(), QToolButton()
-        for button, name, wanted in (
-            (self._undo, "Undo the last change of the selection", self.undo_wanted),
-            (self._redo, "Do the undone change of the selection again", self.redo_wanted),
-        ):
-            button.setIconSize(QSize(18, 18))
-            button.setAccessibleName(name)
-            button.clicked.connect(wanted)
-        self._export = QPushButton("Export selection…")
-        self._export.setToolTip("Write the selected images as a STAR file and its MRC stack")
-        self._export.clicked.connect(self.export_wanted)
-        marks = QHBoxLayout()
-        marks.addWidget(self._marks, 1)
-        marks.addWidget(self._leave_out)
-        row = QHBoxLayout()
-        row.addWidget(self._count, 1)
-        row.addWidget(self._undo)
-        row.addWidget(self._redo)
-        row.addWidget(self._export)
-        rows = QVBoxLayout()
-        rows.addLayout(marks)
-        rows.addLayout(row)
-        return rows
 
     def _select_menu(self) -> QMenu:
         menu = QMenu(self)
-        self.select_actions: list[QAction] = []
-        for text, key, wanted in (
+        self.select_actions = keyed_actions(self, menu, (
             ("&All", "Ctrl+A", self.all_wanted),
             ("&None", "Ctrl+Shift+A", self.none_wanted),
             ("&Invert", "Ctrl+I", self.invert_wanted),
-        ):
-            action = menu.addAction(text, wanted.emit)
-            action.setShortcut(key)
-            action.setShortcutContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
-            self.addAction(action)
-            self.select_actions.append(action)
+        ))  # fmt: skip
         menu.addAction("Leave out what is &marked", self.unmark_wanted.emit)
         menu.addSeparator()
-        self._add_ranges(menu, lambda: self.view.currentIndex().row())
+        range_actions(menu, self._span, lambda: self.view.currentIndex().row())
+        self._named = NamedMenu(menu, self.keep_wanted.emit, self.named_wanted.emit)
         return menu
-
-    def _add_ranges(self, menu: QMenu, row: Callable[[], int]) -> list[QAction]:
-        """Entries that choose all above or below a row, in the order shown."""
-        return [
-            menu.addAction("Use this and all &above", lambda: self._span(0, row(), on=True)),
-            menu.addAction("Use this and all &below", lambda: self._span(row(), None, on=True)),
-            menu.addAction("Leave out all a&bove this", lambda: self._span(0, row() - 1, on=False)),
-            menu.addAction("Leave out all b&elow this", lambda: self._span(row() + 1, None, on=False)),
-        ]
 
     # ---- inside ---------------------------------------------------------------------------------
 
-    def _offer_sorts(self) -> None:
-        keys = self.model.sorts()
-        if [self._sort.itemData(i) for i in range(self._sort.count())] == keys:
-            return
-        chosen = self._sort.currentData()
-        self._sort.clear()
-        for key in keys:
-            self._sort.addItem(SORTS[key], key)
-        self._sort.setCurrentIndex(max(0, self._sort.findData(chosen)))
-        self.model.sort_by(self._sort.currentData())
+    def _show_columns(self) -> None:
+        model = self.model
+        self.choosing.show_order(model.columns, model.key, descending=model.descending)
+        self.choosing.show_captions(model.columns, model.captions, common_greys=model.common_greys)
 
     def _toggle_row(self, row: int) -> None:
         if not self._locked:
@@ -330,12 +271,16 @@ class Gallery(QWidget):
     def _range(self, first: int, last: int) -> None:
         """Treat a whole range as its first image was treated."""
         on = bool(self.model.index(first).data(SELECTED))
-        self._span(min(first, last), max(first, last), on=on)
+        self._span(min(first, last), max(first, last), on)
 
-    def _span(self, first: int, last: int | None, *, on: bool) -> None:
+    def _span(self, first: int, last: int | None, on: bool) -> None:
         images = self.model.order[max(0, first) : None if last is None else last + 1]
         if len(images) and not self._locked:
             self.select_wanted.emit(images, on)
+
+    def _block(self, rows: Sequence[int], on: bool) -> None:
+        if not self._locked:
+            self.select_wanted.emit(self.model.order[np.asarray(rows, int)], on)
 
     def _context_menu(self, position: QPoint) -> None:
         index = self.view.indexAt(position)
@@ -346,34 +291,6 @@ class Gallery(QWidget):
         used = bool(index.data(SELECTED))
         menu.addAction("Leave out" if used else "Use", lambda: self._toggle_row(row))
         menu.addSeparator()
-        self._add_ranges(menu, lambda: row)
+        range_actions(menu, self._span, lambda: row)
         menu.exec(self.view.viewport().mapToGlobal(position))
         menu.deleteLater()
-
-    def _view_toggled(self, button: QAbstractButton, on: bool) -> None:
-        if on:
-            self.model.show_prepared(button is self._as_prepared)
-
-    def _grey_changed(self) -> None:
-        self.model.set_contrast(self._brightness.value() / 100, 10 ** (self._contrast.value() / 100))
-
-    def _grey_auto(self) -> None:
-        for slider in (self._brightness, self._contrast):
-            slider.setValue(0)
-
-
-def _slider(name: str, low: int, high: int, value: int, tip: str) -> QSlider:
-    slider = QSlider(Qt.Orientation.Horizontal)
-    slider.setRange(low, high)
-    slider.setValue(value)
-    slider.setAccessibleName(name)
-    slider.setToolTip(f"{name}. {tip}.")
-    slider.setMinimumWidth(50)
-    return slider
-
-
-def _buddy(text: str, widget: QWidget) -> QLabel:
-    label = QLabel(text)
-    label.setObjectName("muted")
-    label.setBuddy(widget)
-    return label

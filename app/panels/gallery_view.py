@@ -1,190 +1,75 @@
-"""How the gallery is drawn and answered: a delegate that paints an image, a list that toggles them."""
+"""How the gallery answers: a list of pictures that clicks, keys and a rubber band choose from."""
 
 from __future__ import annotations
 
-from PySide6.QtCore import QModelIndex, QPersistentModelIndex, QPointF, QRect, QRectF, QSize, Qt, Signal
+from collections.abc import Iterable
+
+from PySide6.QtCore import QPoint, QRect, Qt, QTimer, Signal
 from PySide6.QtGui import (
     QColor,
-    QFontMetrics,
+    QFocusEvent,
     QKeyEvent,
     QMouseEvent,
     QPainter,
+    QPaintEvent,
     QPen,
-    QPixmap,
+    QRegion,
     QResizeEvent,
     QWheelEvent,
 )
-from PySide6.QtWidgets import (
-    QAbstractItemView,
-    QListView,
-    QStyle,
-    QStyledItemDelegate,
-    QStyleOptionViewItem,
-    QWidget,
-)
+from PySide6.QtWidgets import QAbstractItemView, QApplication, QListView, QWidget
 
 from app import style
-from app.panels.gallery_model import CAPTION, DETAIL, MARK, MASK, PICTURE, SELECTED, GalleryModel
+from app.panels.gallery_cells import GalleryCells
+from app.panels.gallery_model import SELECTED, GalleryModel
 
 SMALLEST, LARGEST, USUAL = 48, 256, 104
-GAP = 8
-KEPT = 2000  # scaled pictures
-LEFT_OUT = 0.3  # opacity
-MASK_COLOUR = "#ffb000"  # on grey values, in any theme
-
-
-class GalleryDelegate(QStyledItemDelegate):
-    """Paints one class average: picture, tick, marks, captions.
-
-    Parameters
-    ----------
-    side : edge of a picture in pixels.
-    """
-
-    def __init__(self, side: int, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
-        self.side = side
-        self._kept: dict[int, QPixmap] = {}
-        self._kept_for: tuple[int, int, float] = (-1, 0, 0.0)
-
-    def cell(self, metrics: QFontMetrics, lines: int) -> QSize:
-        """How large one place is."""
-        return QSize(self.side + 2 * GAP, self.side + 2 * GAP + lines * metrics.height() + 2)
-
-    def paint(
-        self, painter: QPainter, option: QStyleOptionViewItem, index: QModelIndex | QPersistentModelIndex
-    ) -> None:
-        """Draw the place at ``option.rect``."""
-        theme = style.current_theme()
-        rect = option.rect
-        used = bool(index.data(SELECTED))
-        painter.save()
-        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        frame = QRect(rect.center().x() - self.side // 2, rect.top() + GAP, self.side, self.side)
-        picture = self._picture(index, painter)
-        if not picture.isNull():
-            size = picture.deviceIndependentSize()
-            place = QRectF(
-                frame.x() + (frame.width() - size.width()) / 2,
-                frame.y() + (frame.height() - size.height()) / 2,
-                size.width(),
-                size.height(),
-            )
-            painter.setOpacity(1.0 if used else LEFT_OUT)
-            painter.drawPixmap(place.topLeft(), picture)
-            self._draw_mask(painter, place, float(index.data(MASK) or 0))
-            painter.setOpacity(1.0)
-        pen = QPen(QColor(theme.accent if used else theme.border), 2 if used else 1)
-        painter.setPen(pen)
-        painter.drawRect(QRectF(frame).adjusted(-0.5, -0.5, 0.5, 0.5))
-        if used:
-            self._draw_tick(painter, frame, theme)
-        self._draw_mark(painter, frame, str(index.data(MARK) or ""), theme)
-        self._draw_captions(painter, rect, frame, index, used, theme)
-        if option.state & QStyle.StateFlag.State_HasFocus:
-            painter.setPen(QPen(QColor(theme.text), 1, Qt.PenStyle.DashLine))
-            painter.drawRect(rect.adjusted(1, 1, -2, -2))
-        painter.restore()
-
-    def _picture(self, index: QModelIndex | QPersistentModelIndex, painter: QPainter) -> QPixmap:
-        """The scaled picture, kept until contrast, size or screen change."""
-        model = index.model()
-        assert isinstance(model, GalleryModel)  # noqa: S101 - for the type checker
-        ratio = painter.device().devicePixelRatioF()
-        state = (model.version, self.side, ratio)
-        if state != self._kept_for:
-            self._kept.clear()
-            self._kept_for = state
-        key = model.image_of(index)
-        found = self._kept.get(key)
-        if found is None:
-            wanted = round(self.side * ratio)
-            found = QPixmap.fromImage(
-                index.data(PICTURE).scaled(
-                    wanted,
-                    wanted,
-                    Qt.AspectRatioMode.KeepAspectRatio,
-                    Qt.TransformationMode.SmoothTransformation,
-                )
-            )
-            found.setDevicePixelRatio(ratio)
-            if len(self._kept) >= KEPT:
-                self._kept.pop(next(iter(self._kept)))
-            self._kept[key] = found
-        return found
-
-    @staticmethod
-    def _draw_mask(painter: QPainter, place: QRectF, share: float) -> None:
-        if share <= 0:
-            return
-        painter.setPen(QPen(QColor(MASK_COLOUR), 1.5))
-        width, height = place.width() * share, place.height() * share
-        painter.drawEllipse(place.center(), width / 2, height / 2)
-
-    @staticmethod
-    def _draw_tick(painter: QPainter, frame: QRect, theme: style.Theme) -> None:
-        radius = 8.0
-        centre = QRectF(frame).topRight()
-        centre.setX(centre.x() - radius - 2)
-        centre.setY(centre.y() + radius + 2)
-        painter.setPen(Qt.PenStyle.NoPen)
-        painter.setBrush(QColor(theme.accent))
-        painter.drawEllipse(centre, radius, radius)
-        painter.setBrush(Qt.BrushStyle.NoBrush)
-        painter.setPen(QPen(QColor(theme.accent_text), 2))
-        x, y = centre.x(), centre.y()
-        painter.drawPolyline([QPointF(x - 4, y), QPointF(x - 1, y + 3), QPointF(x + 4, y - 3)])
-
-    @staticmethod
-    def _draw_mark(painter: QPainter, frame: QRect, text: str, theme: style.Theme) -> None:
-        if not text:
-            return
-        metrics = painter.fontMetrics()
-        text = metrics.elidedText(text, Qt.TextElideMode.ElideRight, frame.width() - 18)
-        width = metrics.horizontalAdvance(text) + 10
-        pill = QRectF(frame.left() + 3, frame.bottom() - metrics.height() - 3, width, metrics.height() + 1)
-        painter.setPen(Qt.PenStyle.NoPen)
-        painter.setBrush(QColor(theme.warning))
-        painter.drawRoundedRect(pill, 4, 4)
-        painter.setBrush(Qt.BrushStyle.NoBrush)
-        painter.setPen(QColor(theme.window))
-        painter.drawText(pill, Qt.AlignmentFlag.AlignCenter, text)
-
-    @staticmethod
-    def _draw_captions(
-        painter: QPainter,
-        rect: QRect,
-        frame: QRect,
-        index: QModelIndex | QPersistentModelIndex,
-        used: bool,
-        theme: style.Theme,
-    ) -> None:
-        metrics = painter.fontMetrics()
-        top = frame.bottom() + 4
-        lines = ((str(index.data(CAPTION)), theme.text if used else theme.muted), (
-            str(index.data(DETAIL) or ""), theme.muted))  # fmt: skip
-        for text, colour in lines:
-            painter.setPen(QColor(colour))
-            shown = metrics.elidedText(text, Qt.TextElideMode.ElideMiddle, rect.width() - 4)
-            line = QRect(rect.left() + 2, top, rect.width() - 4, metrics.height())
-            painter.drawText(line, Qt.AlignmentFlag.AlignHCenter | Qt.AlignmentFlag.AlignTop, shown)
-            top += metrics.height()
+_SCROLL_MS = 30
+_SPACE = (Qt.Key.Key_Space, Qt.Key.Key_Return, Qt.Key.Key_Enter)
+_USE, _LEAVE_OUT = (Qt.Key.Key_Insert, Qt.Key.Key_Plus), (Qt.Key.Key_Delete, Qt.Key.Key_Minus)
+_ARROWS = (
+    Qt.Key.Key_Left, Qt.Key.Key_Right, Qt.Key.Key_Up, Qt.Key.Key_Down, Qt.Key.Key_PageUp,
+    Qt.Key.Key_PageDown, Qt.Key.Key_Home, Qt.Key.Key_End,
+)  # fmt: skip
+_SHIFT, _CTRL = Qt.KeyboardModifier.ShiftModifier, Qt.KeyboardModifier.ControlModifier
 
 
 class GalleryView(QListView):
-    """A grid of images. A click or Space uses an image or leaves it out; with Shift, a whole range."""
+    """A grid of images.
+
+    A click or Space uses an image or leaves it out; with Shift, all between. Dragging, or Shift and the
+    arrows, spans a block: all of it is used or left out, as a click on its first image would do; with
+    Shift all is used, with Ctrl left out; Insert or + and Delete or - say the same of the block, or of
+    the current image. Escape gives the block up.
+    """
 
     toggle_wanted = Signal(int)
     range_wanted = Signal(int, int)
+    block_wanted = Signal(object, bool)
+    block_changed = Signal(object, bool)
     side_wanted = Signal(int)
 
     def __init__(self, model: GalleryModel, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._anchor = -1
-        self._lines = 1
-        self.delegate = GalleryDelegate(USUAL, self)
+        self._corner = -1  # where a block of the keyboard begins
+        self._press: QPoint | None = None  # in the coordinates of the whole grid
+        self._pointer = QPoint()
+        self._dragging = False
+        self.delegate = GalleryCells(model, USUAL, self)
+        self._again = QTimer(self)
+        self._again.setSingleShot(True)
+        self._again.timeout.connect(self._finish)
+        self._scrolling = QTimer(self)
+        self._scrolling.setInterval(_SCROLL_MS)
+        self._scrolling.timeout.connect(self._scroll_on)
+        self._unfinished = QRegion()
         self.setModel(model)
         self.setItemDelegate(self.delegate)
+        model.redrawn.connect(self.viewport().update)
+        model.lines_changed.connect(self.set_lines)
+        model.modelReset.connect(self._reset)
+        model.layoutChanged.connect(self.drop_block)
         self.setViewMode(QListView.ViewMode.IconMode)
         self.setResizeMode(QListView.ResizeMode.Adjust)
         self.setMovement(QListView.Movement.Static)
@@ -194,7 +79,10 @@ class GalleryView(QListView):
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
         self.setAccessibleName("Class averages")
-        self.setAccessibleDescription("Space uses an image or leaves it out; arrow keys move.")
+        self.setAccessibleDescription(
+            "Space uses an image or leaves it out; arrow keys move. Shift and arrow keys span a block, "
+            "Insert uses it, Delete leaves it out."
+        )
         self.set_side(USUAL)
 
     def set_side(self, side: int) -> None:
@@ -204,11 +92,12 @@ class GalleryView(QListView):
 
     def set_lines(self, lines: int) -> None:
         """Leave room for this many lines of captions."""
-        self._lines = lines
-        self._place_grid()
+        if lines != self.delegate.lines:
+            self.delegate.lines = lines
+            self._place_grid()
 
     def _place_grid(self) -> None:
-        cell = self.delegate.cell(self.fontMetrics(), self._lines)
+        cell = self.delegate.cell(self.fontMetrics(), self.delegate.lines)
         # The columns share the width; its scroll bar may come at any time, so its place is kept free.
         free = self.width() - 2 * self.frameWidth() - self.verticalScrollBar().sizeHint().width() - 2
         cell.setWidth(max(cell.width(), free // max(1, free // cell.width())))
@@ -216,9 +105,112 @@ class GalleryView(QListView):
             self.setGridSize(cell)
         self.verticalScrollBar().setSingleStep(max(20, self.gridSize().height() // 3))
 
-    def forget_anchor(self) -> None:
+    def _reset(self) -> None:
         """A new set of images has come: ranges begin anew."""
-        self._anchor = -1
+        self._anchor = self._corner = -1
+        self.delegate.forget()
+        self.drop_block()
+
+    # ---- drawing --------------------------------------------------------------------------------
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        """Draw what is ready, and the rest in the following rounds of events."""
+        self.delegate.begin(self.viewport().devicePixelRatioF())
+        super().paintEvent(event)
+        if self.delegate.unfinished:
+            for rect in self.delegate.unfinished:
+                self._unfinished += rect
+            self._again.start(0)
+        if self._dragging and self._press is not None:
+            theme = style.current_theme()
+            painter = QPainter(self.viewport())
+            fill = QColor(theme.accent)
+            fill.setAlpha(30)
+            painter.setBrush(fill)
+            painter.setPen(QPen(QColor(theme.accent), 1))
+            painter.drawRect(self._rubber().translated(0, -self._offset()).adjusted(0, 0, -1, -1))
+
+    def _finish(self) -> None:
+        wanted, self._unfinished = self._unfinished, QRegion()
+        self.viewport().update(wanted)
+
+    # ---- a block of images ----------------------------------------------------------------------
+
+    def drop_block(self) -> None:
+        """Give up what is being spanned."""
+        self._press, self._dragging, self._corner = None, False, -1
+        self._scrolling.stop()
+        self._show_block((), True)
+
+    def _show_block(self, rows: Iterable[int], on: bool) -> None:
+        before, wanted = self.delegate.band, (frozenset(rows), on)
+        if wanted == before:
+            return
+        self.delegate.band = wanted
+        self.block_changed.emit(sorted(wanted[0]), on)
+        self.viewport().update()
+
+    def _apply_block(self, on: bool | None = None) -> bool:
+        """Do what was spanned; whether there was anything."""
+        rows, usual = self.delegate.band
+        self.drop_block()
+        if rows:
+            self.block_wanted.emit(sorted(rows), usual if on is None else on)
+        return bool(rows)
+
+    def _on(self, rows: list[int], modifiers: Qt.KeyboardModifier) -> bool:
+        """Whether a block is to be used."""
+        if modifiers & _CTRL:
+            return False
+        if modifiers & _SHIFT:
+            return True
+        return bool(rows) and not self.model().index(rows[0], 0).data(SELECTED)
+
+    def _offset(self) -> int:
+        return self.verticalScrollBar().value()
+
+    def _rubber(self) -> QRect:
+        """The band, in the coordinates of the whole grid."""
+        start = self._press or QPoint()
+        return QRect(start, self._pointer + QPoint(0, self._offset())).normalized()
+
+    def _columns(self) -> int:
+        """How many images are side by side."""
+        first = self.visualRect(self.model().index(0, 0)).top()
+        count = self.model().rowCount()
+        for row in range(1, count):
+            if self.visualRect(self.model().index(row, 0)).top() != first:
+                return row
+        return max(1, count)
+
+    def _rows_in(self, area: QRect) -> list[int]:
+        """Rows whose pictures an area of the grid touches."""
+        count = self.model().rowCount()
+        if not count:
+            return []
+        columns, first = self._columns(), self.visualRect(self.model().index(0, 0))
+        first.translate(0, self._offset())
+        width, height = self.gridSize().width(), self.gridSize().height()
+        picture = self.delegate.frame_of(first)
+        across = [
+            c for c in range(columns)
+            if area.left() <= picture.right() + c * width and area.right() >= picture.left() + c * width
+        ]  # fmt: skip
+        down = range(
+            max(0, -(-(area.top() - picture.bottom()) // height)),
+            min((count - 1) // columns, (area.bottom() - picture.top()) // height) + 1,
+        )
+        return [r * columns + c for r in down for c in across if r * columns + c < count]
+
+    def _span_by_keys(self, modifiers: Qt.KeyboardModifier) -> None:
+        """The block between where Shift was first held and the current image."""
+        columns, now = self._columns(), self.currentIndex().row()
+        (top, bottom) = sorted((self._corner // columns, now // columns))
+        (left, right) = sorted((self._corner % columns, now % columns))
+        count = self.model().rowCount()
+        rows = [r * columns + c for r in range(top, bottom + 1) for c in range(left, right + 1)]
+        rows = [row for row in rows if row < count]
+        self._show_block(rows, self._on(rows, modifiers & ~_SHIFT))
 
     # ---- events ---------------------------------------------------------------------------------
 
@@ -228,35 +220,98 @@ class GalleryView(QListView):
         super().resizeEvent(event)
 
     def mousePressEvent(self, event: QMouseEvent) -> None:
-        """Use or leave out what was clicked."""
+        """Begin a click or a rubber band."""
         super().mousePressEvent(event)
-        index = self.indexAt(event.position().toPoint())
-        if event.button() == Qt.MouseButton.LeftButton and index.isValid():
-            self._pick(index.row(), bool(event.modifiers() & Qt.KeyboardModifier.ShiftModifier))
+        if event.button() == Qt.MouseButton.LeftButton:
+            self.drop_block()
+            self._pointer = event.position().toPoint()
+            self._press = self._pointer + QPoint(0, self._offset())
 
     def mouseDoubleClickEvent(self, event: QMouseEvent) -> None:
         """Two clicks are two clicks."""
         self.mousePressEvent(event)
 
-    def keyPressEvent(self, event: QKeyEvent) -> None:
-        """Space and Enter use or leave out the current image."""
-        if (
-            event.key() in (Qt.Key.Key_Space, Qt.Key.Key_Return, Qt.Key.Key_Enter)
-            and self.currentIndex().isValid()
-        ):
-            shift = bool(event.modifiers() & Qt.KeyboardModifier.ShiftModifier)
-            self._pick(self.currentIndex().row(), shift)
+    def mouseMoveEvent(self, event: QMouseEvent) -> None:
+        """Draw the rubber band."""
+        if self._press is None or not event.buttons() & Qt.MouseButton.LeftButton:
+            super().mouseMoveEvent(event)
             return
-        super().keyPressEvent(event)
+        self._pointer = event.position().toPoint()
+        moved = self._pointer + QPoint(0, self._offset()) - self._press
+        if not self._dragging and moved.manhattanLength() < QApplication.startDragDistance():
+            return
+        self._dragging = True
+        self._span_by_mouse(event.modifiers())
+        outside = not 0 <= self._pointer.y() < self.viewport().height()
+        if outside != self._scrolling.isActive():
+            (self._scrolling.start if outside else self._scrolling.stop)()
+
+    def _span_by_mouse(self, modifiers: Qt.KeyboardModifier) -> None:
+        rows = self._rows_in(self._rubber())
+        self._show_block(rows, self._on(rows, modifiers))
+        self.viewport().update()
+
+    def _scroll_on(self) -> None:
+        """The pointer is beyond the edge: go on in that direction."""
+        below = self._pointer.y() - self.viewport().height() + 1
+        step = below if below > 0 else min(0, self._pointer.y())
+        bar = self.verticalScrollBar()
+        bar.setValue(bar.value() + max(-60, min(60, step)))
+        self._span_by_mouse(QApplication.keyboardModifiers())
+
+    def mouseReleaseEvent(self, event: QMouseEvent) -> None:
+        """Use or leave out what was clicked, or what the band holds."""
+        super().mouseReleaseEvent(event)
+        if event.button() != Qt.MouseButton.LeftButton or self._press is None:
+            return
+        if self._dragging:
+            self._apply_block()
+            return
+        index = self.indexAt(event.position().toPoint())
+        self.drop_block()
+        if index.isValid():
+            self._pick(index.row(), bool(event.modifiers() & _SHIFT))
+
+    def focusOutEvent(self, event: QFocusEvent) -> None:
+        """A block that was spanned by keys needs them."""
+        if self._corner >= 0:
+            self.drop_block()
+        super().focusOutEvent(event)
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        """Choose by keys, as the mouse does."""
+        key, current = event.key(), self.currentIndex()
+        shift = bool(event.modifiers() & _SHIFT)
+        if key in _SPACE and current.isValid():
+            if not self._apply_block():
+                self._pick(current.row(), shift)
+        elif key in (*_USE, *_LEAVE_OUT) and current.isValid():
+            if not self._apply_block(key in _USE):
+                self.block_wanted.emit([current.row()], key in _USE)
+                self._anchor = current.row()
+        elif key == Qt.Key.Key_Escape and (self.delegate.band[0] or self._press is not None):
+            self.drop_block()
+        elif key in _ARROWS:
+            if shift and self._corner < 0:
+                self._corner = current.row()
+            super().keyPressEvent(event)
+            if shift and self._corner >= 0:
+                self._span_by_keys(event.modifiers())
+            elif self._corner >= 0:
+                self.drop_block()
+        else:
+            super().keyPressEvent(event)
 
     def wheelEvent(self, event: QWheelEvent) -> None:
         """With Ctrl, change the size of the pictures."""
-        if event.modifiers() & Qt.KeyboardModifier.ControlModifier:
+        if event.modifiers() & _CTRL:
             step = 8 if event.angleDelta().y() > 0 else -8
             self.side_wanted.emit(self.delegate.side + step)
             event.accept()
             return
         super().wheelEvent(event)
+        if self._dragging:
+            self._span_by_mouse(event.modifiers())
 
     def _pick(self, row: int, shift: bool) -> None:
         if shift and self._anchor >= 0:

@@ -9,9 +9,10 @@ from PySide6.QtCore import QPoint, Qt
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QAbstractButton, QAbstractSlider, QComboBox
 
+from app.averages_columns import of_averages
 from app.averages_files import Thumbnails, thumbnails
 from app.panels.gallery import Gallery
-from app.panels.gallery_model import DETAIL, MARK, MASK, PICTURE, SELECTED, GalleryModel
+from app.panels.gallery_model import SELECTED, GalleryModel
 from tests.app.conftest import spin
 
 COUNTS = np.array([5.0, 50.0, 20.0, 1.0])
@@ -41,7 +42,7 @@ def names(count: int) -> tuple[str, ...]:
 @pytest.fixture
 def model() -> GalleryModel:
     found = GalleryModel()
-    found.set_images(names(4), pictures(4), COUNTS, RESOLUTIONS)
+    found.set_images(names(4), pictures(4), of_averages(COUNTS, RESOLUTIONS))
     return found
 
 
@@ -58,12 +59,12 @@ def gallery(qtbot):
 
 
 def grey(model: GalleryModel, row: int) -> np.ndarray:
-    image = model.index(row).data(PICTURE)
+    image = model.picture(row)
     return np.array([image.pixelColor(x, 3).red() for x in range(image.width())])
 
 
 def test_images_are_sorted_by_what_is_known(model: GalleryModel) -> None:
-    assert model.sorts() == ["number", "particles", "resolution"]
+    assert [column.key for column in model.columns] == ["particles", "resolution"]
     orders = {}
     for key in ("particles", "resolution", "quality"):
         model.sort_by(key)
@@ -80,7 +81,7 @@ def test_images_are_sorted_by_what_is_known(model: GalleryModel) -> None:
 
 def test_the_place_of_the_keyboard_follows_its_image(gallery: Gallery) -> None:
     counts = np.arange(40.0)
-    gallery.set_images(names(40), pictures(40), counts)
+    gallery.set_images(names(40), pictures(40), of_averages(counts, None))
     gallery.view.setCurrentIndex(gallery.model.index(3))
     gallery.model.sort_by("particles")
     assert gallery.model.image_of(gallery.view.currentIndex()) == 3
@@ -91,9 +92,9 @@ def test_captions_marks_and_words_for_screen_readers(model: GalleryModel) -> Non
     model.set_quality(QUALITY)
     model.set_selected(np.array([True, True, False, True]))
     first, junk, twin = model.index(0), model.index(2), model.index(3)
-    assert first.data(DETAIL) == "5 · 12 Å"
-    assert model.index(1).data(DETAIL) == "50"
-    assert (first.data(MARK), junk.data(MARK), twin.data(MARK)) == ("", "junk?", "= 2")
+    assert model.lines_of(0) == ("1", "5 · 12 Å")
+    assert model.lines_of(1) == ("2", "50")
+    assert [model.mark_of(i) for i in (0, 2, 3)] == ["", "junk?", "= 2"]
     assert (first.data(SELECTED), junk.data(SELECTED)) == (True, False)
     words = junk.data(Qt.ItemDataRole.AccessibleTextRole)
     for part in ("Image 3", "left out", "20 particles", "7 Å", "junk"):
@@ -113,18 +114,18 @@ def test_contrast_changes_grey_values_and_auto_brings_them_back(gallery: Gallery
     gallery._brightness.setValue(0)
     gallery._contrast.setValue(60)
     assert np.ptp(grey(model, 20)) > np.ptp(before)
-    gallery._grey_auto()
+    gallery.looking.reset()
     np.testing.assert_array_equal(grey(model, 20), before)
 
 
 def test_the_prepared_view_shows_prepared_images_and_their_mask(model: GalleryModel) -> None:
     prepared = Thumbnails(np.full((2, 8, 8), 200, np.uint8), np.tile(np.float32([0, 255]), (2, 1)))
     model.set_prepared(prepared, [1, 3], 0.75)
-    assert model.index(1).data(MASK) == 0
+    assert model.mask_of(1) == 0
     model.show_prepared(True)
     assert set(grey(model, 1)) == {200}
-    assert model.index(3).data(MASK) == 0.75
-    assert model.index(0).data(MASK) == 0  # left out: as it was read
+    assert model.mask_of(3) == 0.75
+    assert model.mask_of(0) == 0  # left out: as it was read
     assert len(grey(model, 0)) == 16
     model.show_prepared(False)
     assert len(grey(model, 1)) == 16
@@ -169,7 +170,7 @@ def test_clicks_toggle_and_shift_extends_to_a_range(gallery: Gallery) -> None:
 def test_all_above_and_below_go_by_the_order_shown(gallery: Gallery) -> None:
     asked: list[tuple[list[int], bool]] = []
     gallery.select_wanted.connect(lambda images, on: asked.append(([int(i) for i in images], on)))
-    gallery.set_images(names(4), pictures(4), COUNTS, RESOLUTIONS)
+    gallery.set_images(names(4), pictures(4), of_averages(COUNTS, RESOLUTIONS))
     gallery.model.sort_by("particles")  # 1, 2, 0, 3
     gallery.view.setCurrentIndex(gallery.model.index(1))
     by_text = {action.text().replace("&", ""): action for action in gallery._select.menu().actions()}
@@ -224,7 +225,7 @@ def test_thousands_of_images_are_shown_and_scrolled_at_once(qtbot) -> None:
         bar.setValue(round(share * bar.maximum()))
         gallery.view.viewport().grab()
     # Only what is seen is drawn: drawing all would take ten times longer.
-    assert len(gallery.view.delegate._kept) < 400
+    assert len(gallery.view.delegate.kept) < 400
     assert time.perf_counter() - began < 5
 
 
