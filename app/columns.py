@@ -65,9 +65,10 @@ class Columns(QWidget):
 
     def show_tabs(self, panels: Collection[QWidget]) -> None:
         """Show the tabs of these panels only; the first of them if the one that was open has gone."""
+        before = self.tabs.currentWidget()
         for i in range(self.tabs.count()):
             self.tabs.setTabVisible(i, self.tabs.widget(i) in panels)
-        if not self.tabs.isTabVisible(self.tabs.currentIndex()):
+        if before not in panels:  # Qt itself would open the next one, which is the last
             self.show_first()
 
     def show_first(self) -> None:
