@@ -1,56 +1,42 @@
-"""Compares samples of an ensemble, starts and volumes, or results of several runs, side by side."""
+"""Compares samples of an ensemble, starts and volumes, or results of several runs, side by side.
+
+While a run is being computed its members stand in the tiles and grow.
+"""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
+from app.compare_level import share_at, sigma_at, surface_at
+from app.compare_sources import LIVE, entries_of, parts_of, read_map, split
 from app.features import Feature
-from app.maps_view import _load as load_key
+from app.live_members import LiveMember, LiveMembers
 from app.newest import Newest
 from app.run_files import StoredRun, load_run
-from app.sds_measures import agreement_of
-from app.surfaces import Density, Surface, isosurface, profile_of, rough_step
+from app.superpose import STAY, Motion
+from app.surfaces import Density, Surface
+from app.tile_alignment import TileAlignment, Wish
+from app.tile_words import TileWords
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from app.main_window import MainWindow
     from app.panels.compare_page import ComparePage
     from app.viewers.tiles import Tile
 
 MOST = 12
 FIRST = 6
-STEPS = 200
-SMALLEST_SHARE, LARGEST_SHARE = 1e-4, 0.2
-SIGMAS = (0.5, 8.0)
-
-
-def share_at(place: int) -> float:
-    """The share of the box that the slider's place encloses: most at its left end."""
-    return float(LARGEST_SHARE * (SMALLEST_SHARE / LARGEST_SHARE) ** (place / STEPS))
-
-
-def sigma_at(place: int) -> float:
-    """Standard deviations above the mean at the slider's place."""
-    return SIGMAS[0] + (SIGMAS[1] - SIGMAS[0]) * place / STEPS
-
-
-def level_of(density: Density, place: int, unit: str, reference_A3: float = 0.0) -> float:
-    """Level of a map at the slider's place; equal volumes in boxes of different size if one is given."""
-    values = density.values
-    if unit == "sigma":
-        return float(values.mean() + sigma_at(place) * values.std())
-    box_A3 = values.size * density.voxel_A**3
-    share = share_at(place) * (reference_A3 / box_A3 if reference_A3 > 0 and box_A3 > 0 else 1.0)
-    return profile_of(density).level(min(0.9, share))
+WAITING = "The members appear here as soon as the first has begun."
 
 
 class Compare(Feature):
-    """The page of tiles: what stands in them, and their common level."""
+    """The page of tiles: what stands in them, how it is brought together, and their common level."""
 
     def __init__(self, window: MainWindow) -> None:
         super().__init__(window)
@@ -59,35 +45,48 @@ class Compare(Feature):
         self.keys: list[str] = []
         self.places: dict[str, int] = {}
         self.place, self.unit = 80, "volume"
+        self.aligned = True
+        self.live = LiveMembers(window.monitor, window.background, self)
+        self.alignment = TileAlignment(window.background, self)
+        self.words = TileWords(self)
         self._maps: dict[str, Density] = {}
         self._before = "points"
+        self._chosen = False  # whether the user has said what is compared
         self._surfaces: dict[str, Newest] = {}
         tip = "Show 2 to 12 samples, starts, volumes or runs side by side, with linked cameras"
         self.action = window.commands.add("&View", "&Tiles: compare side by side", self.toggle, "T", tip=tip)
+        window.viewer.compare_wanted.connect(self.toggle)
         window.run_view.run_shown.connect(self._run_shown)
         window.run_view.cleared.connect(self._cleared)
+        self.live.changed.connect(self._grown)
+        self.alignment.found.connect(self._moved)
 
     @property
     def shown(self) -> bool:
         """Whether the tiles fill the middle."""
         return self.page is not None and self.window.viewer.page == "compare"
 
+    @property
+    def is_live(self) -> bool:
+        """Whether the members of a run that is being computed are compared."""
+        return not self.runs and (self.window.monitor.running or bool(self.live.members))
+
     def toggle(self) -> None:
         """Show the tiles, or go back to one picture."""
         viewer = self.window.viewer
         if self.shown:
-            viewer.show_page(self._before)
+            viewer.show_page(viewer.offered or self._before)
             return
-        run = self.window.run_view.stored
-        if run is None or not self.entries():
+        if not self.entries() and not self.window.monitor.running:
             self.window.complain("Nothing to compare yet: open or finish a run first.")
             return
         self._before = viewer.page
+        viewer.offered = ""
         self._make().back.setVisible(True)
         if not [k for k in self.keys if k in dict(self.entries())]:
-            self.keys = [key for key, _ in self._first()]
+            self._choose_first()
         self._fill()
-        viewer.show_page("compare")
+        viewer.keep_page("compare")
 
     def add_run(self, folder: Path | None = None) -> None:
         """Offer the results of another run, too."""
@@ -98,17 +97,20 @@ class Compare(Feature):
 
     def entries(self) -> list[tuple[str, str]]:
         """(key, name) of all that can be compared; a key is ``folder|what:number``."""
-        found: list[tuple[str, str]] = []
-        for folder, run in self.runs.items():
-            prefix = f"{folder.name} · " if len(self.runs) > 1 else ""
-            found += [(f"{folder}|{what}", prefix + name) for what, name in _parts(run)]
-        return found
+        if self.is_live:
+            return [(f"{LIVE}|{what}", member.name) for what, member in self.live.members.items()]
+        return entries_of(self.runs)
 
     def choose(self, keys: list[str]) -> None:
         """Compare these, the first dozen of them."""
         if len(keys) > MOST:
             self.window.complain(f"At most {MOST} are shown side by side.")
-        self.keys = keys[:MOST]
+        self.keys, self._chosen = keys[:MOST], True
+        self._fill()
+
+    def set_aligned(self, on: bool) -> None:
+        """Bring all onto the first, or show them as their files have them."""
+        self.aligned = on
         self._fill()
 
     def set_level(self, place: int, unit: str) -> None:
@@ -130,6 +132,8 @@ class Compare(Feature):
 
     def close(self) -> None:
         """Want no more surfaces."""
+        self.live.clear()
+        self.alignment.clear()
         for newest in self._surfaces.values():
             newest.drop()
 
@@ -144,6 +148,7 @@ class Compare(Feature):
             self.page = page = ComparePage()
             page.set_theme(style.current_theme())
             page.chosen.connect(self.choose)
+            page.aligned_chosen.connect(self.set_aligned)
             page.level_moved.connect(self.set_level)
             page.level_released.connect(self.refine)
             page.add_wanted.connect(lambda: self.add_run())
@@ -151,79 +156,178 @@ class Compare(Feature):
             self.window.viewer.add_page("compare", page)
         return self.page
 
-    def _first(self) -> list[tuple[str, str]]:
-        entries = self.entries()
-        members = [e for e in entries if "|sample:" in e[0] or "|start:" in e[0]]
-        return (members or entries)[:FIRST]
+    def _choose_first(self) -> None:
+        """What is compared until the user says otherwise."""
+        entries = [key for key, _ in self.entries()]
+        members = [key for key in entries if split(key)[1] in ("sample", "start")]
+        self.keys = entries[-MOST:] if self.is_live else (members or entries)[:FIRST]
+        self._chosen = False
 
     def _run_shown(self, run: StoredRun) -> None:
-        if run.exportable:
-            self.runs[run.folder] = run
-            self._maps.clear()
-            if self.shown:
-                self._fill()
+        if not run.exportable:
+            return
+        # The members that grew in the tiles stay there, now with what the run has left of them.
+        self.keys = [
+            k.replace(f"{LIVE}|", f"{run.folder}|", 1) if split(k)[0] == LIVE else k for k in self.keys
+        ]
+        self.live.clear()
+        self.runs[run.folder] = run
+        self._maps.clear()
+        if self.shown:
+            if not [k for k in self.keys if k in dict(self.entries())]:
+                self._choose_first()
+            self._fill()
 
     def _cleared(self) -> None:
-        self.runs, self.keys = {}, []
+        self.runs, self.keys, self._chosen = {}, [], False
+        self.live.clear()
+        self.alignment.clear()
         self._maps.clear()
+        if not self.shown:
+            return
+        if self.window.monitor.running:
+            self._fill()  # the tiles wait for the members of the run that has begun
+        else:
+            self.window.viewer.show_page("welcome")
 
     def _added(self, run: StoredRun) -> None:
         if not run.exportable:
             self.window.complain(f"{run.folder.name} has no results to compare yet.")
             return
         self.runs[run.folder] = run
-        parts = _parts(run)
+        parts = parts_of(run)
         self.keys = [*self.keys, *(f"{run.folder}|{what}" for what, _ in parts[:1])][:MOST]
         self._fill()
 
-    def _fill(self) -> None:
+    def _grown(self, changed: set[str]) -> None:
+        """Members of the run that is being computed have changed."""
+        if not self.is_live or not self.shown:
+            return
+        if not self._chosen:
+            self._choose_first()
+        self._fill({f"{LIVE}|{what}" for what in changed})
+
+    def _fill(self, changed: set[str] | None = None) -> None:
+        """Show what is chosen; of a run that is going on only draw what has changed."""
         page, entries = self._make(), self.entries()
         names = dict(entries)
         self.keys = [k for k in self.keys if k in names]
         page.set_choices(entries, self.keys)
-        tiles = [self._tile(key, names[key], number) for number, key in enumerate(self.keys)]
-        page.tiles.set_tiles(tiles)
-        page.set_words(f"{len(tiles)} of {len(entries)} shown")
-        wanted = [k for k in self.keys if "|sample:" not in k]
+        wanted = [k for k in self.keys if split(k)[1] != "sample"]
         self._maps = {k: v for k, v in self._maps.items() if k in wanted}
         for key in wanted:
-            if key in self._maps:
-                self._draw(key)
-            else:
+            member = self.growing(key)
+            if member is not None and isinstance(member.shape, Density):
+                self._maps[key] = member.shape
+        self._align()
+        page.tiles.set_tiles([self._tile(key, names[key]) for key in self.keys])
+        self._say()
+        for key in wanted:
+            if key not in self._maps:
                 self._read(key)
+            elif changed is None or key in changed:
+                self._draw(key)
         self._show_level(bool(wanted))
 
-    def _tile(self, key: str, name: str, number: int) -> Tile:
+    def growing(self, key: str) -> LiveMember | None:
+        """The member of the run that is being computed behind a key."""
+        folder, what, number = split(key)
+        return self.live.members.get(f"{what}:{number}") if folder == LIVE else None
+
+    def run_of(self, key: str) -> StoredRun | None:
+        """The run behind a key; None for one that is being computed."""
+        return self.runs.get(Path(split(key)[0]))
+
+    def _points(self, key: str) -> NDArray[np.float32] | None:
+        """Points (n, 3) of a tile, Å; None for a map."""
+        member, run = self.growing(key), self.run_of(key)
+        if member is not None:
+            return None if isinstance(member.shape, Density) else member.shape
+        if run is None or run.ensemble is None or split(key)[1] != "sample":
+            return None
+        return run.ensemble.points_A[int(split(key)[2]) - 1]
+
+    def _tile(self, key: str, name: str) -> Tile:
         from app import style
         from app.viewers.tiles import Tile
         from app.viewers.volume import surface_colour
 
         theme = style.current_theme()
-        run, what, at = self._split(key)
-        if what == "sample" and run.ensemble is not None:
-            points = run.ensemble.points_A
-            centre = np.median(points.reshape(-1, 3), 0)
-            away = points[int(at) - 1] - centre
-            radius = float(np.percentile(np.linalg.norm(points - centre, axis=-1), 99))
+        member, points, number = self.growing(key), self._points(key), split(key)[2]
+        caption, badge, state, tip = self.words.of(key)
+        if points is not None:
+            colour = theme.series[(int(number) - 1) % len(theme.series)]
+            first = self._points(self.keys[0]) if self.keys else points
+            centre = np.median(points if first is None or member is not None else first, 0)
+            away = np.asarray(self._motion(key)(points) - centre, np.float32)
+            # The clouds of a running job shrink all the time: the frame follows in steps.
+            radius = float(np.nanpercentile(np.linalg.norm(away, axis=-1), 99))
+            radius = (
+                1.15 ** np.ceil(np.log(max(radius, 1e-3)) / np.log(1.15)) if member is not None else radius
+            )
             return Tile(
-                key, name, _energy(run, int(at) - 1), points_A=np.asarray(away, np.float32), radius_A=radius,
-                colour=theme.series[(int(at) - 1) % len(theme.series)],
-            )  # fmt: skip
-        caption, badge, state = _facts(run, what, at)
+                key, name, caption, badge, state, points_A=away, radius_A=radius, colour=colour, tip=tip
+            )
         density = self._maps.get(key)
         radius = 0.6 * density.half_A if density is not None else 1.0
-        return Tile(key, name, caption, badge, state, radius_A=radius, colour=surface_colour(theme))
+        return Tile(key, name, caption, badge, state, radius_A=radius, colour=surface_colour(theme), tip=tip)
 
-    def _split(self, key: str) -> tuple[StoredRun, str, str]:
-        folder, _, part = key.rpartition("|")
-        what, _, number = part.partition(":")
-        return self.runs[Path(folder)], what, number
+    def _say(self) -> None:
+        waiting = WAITING if self.window.monitor.running else ""
+        self._make().set_words(self.words.line(len(self.entries())) if self.keys else waiting)
+
+    # ---- bringing together ----------------------------------------------------------------------
+
+    def _wishes(self) -> list[Wish]:
+        """What is to be brought onto the first tile; members that still grow are left out."""
+        found: list[Wish] = []
+        for key in self.keys:
+            member = self.growing(key)
+            if member is not None and member.growing:
+                continue
+            points = self._points(key)
+            shape = self._maps.get(key) if points is None else points
+            if shape is None:
+                continue
+            folder, what, _ = split(key)
+            first = split(found[0].key) if found else split(key)
+            # Volumes of a run share a frame; its starts don't, nor do several runs.
+            same = folder == first[0] and "start" not in (what, first[1]) and what != "sample"
+            found.append(Wish(key, shape, turns=not same, either_hand=points is None))
+        return found
+
+    def _align(self) -> None:
+        wishes = self._wishes()
+        if len(wishes) > 1:
+            self.alignment.ask(wishes)
+        elif not self.is_live:
+            self.alignment.clear()
+
+    def _motion(self, key: str) -> Motion:
+        return self.alignment.motion(key) if self.aligned else STAY
+
+    def _moved(self, key: str) -> None:
+        """It is known how a tile comes onto the first."""
+        if self.page is None or key not in self.keys:
+            return
+        names = dict(self.entries())
+        done = self.alignment.complete
+        tiles = {t.key: t for t in self.page.tiles.tiles}
+        self.page.tiles.set_tiles(
+            [self._tile(k, names[k]) if done or k == key else tiles[k] for k in self.keys if k in tiles]
+        )
+        self._say()
+        if key in self._maps and self._motion(key) is not STAY:
+            self._draw(key)
+
+    # ---- maps -----------------------------------------------------------------------------------
 
     def _read(self, key: str) -> None:
-        run, what, number = self._split(key)
-        if run.sds is not None:
+        run = self.run_of(key)
+        if run is not None and run.sds is not None:
+            _, what, number = split(key)
             self.window.in_background(
-                partial(load_key, run.sds, f"{what}:{number}"), lambda density: self._found(key, density)
+                partial(read_map, run, what, number), lambda density: self._found(key, density)
             )
 
     def _found(self, key: str, density: Density) -> None:
@@ -236,13 +340,17 @@ class Compare(Feature):
         )
         self._draw(key)
         self._show_level()
+        if all(k in self._maps for k in self.keys if split(k)[1] != "sample"):
+            self._align()
+            self._say()
 
     def _draw(self, key: str, *, rough: bool = False) -> None:
         newest = self._surfaces.setdefault(key, Newest(self.window.background))
         first = next(iter(self._maps.values()))
         box_A3 = first.values.size * first.voxel_A**3
+        place, motion = self.places.get(key, self.place), self._motion(key)
         newest.ask(
-            partial(_surface, self._maps[key], self.places.get(key, self.place), self.unit, box_A3, rough),
+            partial(surface_at, self._maps[key], place, self.unit, box_A3, rough, motion),
             partial(self._drawn, key),
         )
 
@@ -263,48 +371,3 @@ class Compare(Feature):
         else:
             text = ""
         page.show_level(self.place, text)
-
-
-def _surface(density: Density, place: int, unit: str, box_A3: float, rough: bool) -> Surface:
-    level = level_of(density, place, unit, box_A3)
-    return isosurface(density, level, step=rough_step(density) if rough else 1)
-
-
-def _parts(run: StoredRun) -> list[tuple[str, str]]:
-    if run.ensemble is not None:
-        return [(f"sample:{i + 1}", f"Sample {i + 1}") for i in range(len(run.ensemble.points_A))]
-    if run.sds is None:
-        return []
-    return [
-        *((f"map:{name}", name) for name in run.sds.maps),
-        *((f"start:{n}", f"Start {n}") for n in run.sds.starts),
-        *((f"volume:{n}", f"Volume {n}") for n in run.sds.volumes),
-    ]
-
-
-def _energy(run: StoredRun, row: int) -> str:
-    """Root mean square residual of a sample, Å, over its evidence."""
-    ensemble = run.ensemble
-    if ensemble is None or not ensemble.energies.size:
-        return ""
-    mean: NDArray[Any] = ensemble.energies[row].mean()
-    return f"residual {float(np.sqrt(mean)) * ensemble.frame.scale_A:.2f} Å"
-
-
-def _facts(run: StoredRun, what: str, number: str) -> tuple[str, str, str]:
-    """Second line, badge and its state of a map of a run."""
-    sds = run.sds
-    if sds is None or not number.isdigit():
-        return "", "", "muted"
-    facts = (sds.starts if what == "start" else sds.volumes).get(int(number), {})
-    if what == "volume":
-        fit = facts.get("correlation")
-        return (f"fits its average {fit:.2f}" if isinstance(fit, int | float) else ""), "", "muted"
-    score = facts.get("score")
-    caption = f"score {score:.3g}" if isinstance(score, int | float) else ""
-    groups = sds.tournament.get("groups")
-    if agreement_of(sds.tournament) is None or not isinstance(groups, list):
-        return caption, "", "muted"
-    size = next((len(g) for g in groups if isinstance(g, list) and int(number) in g), 1)
-    total = len(sds.starts)
-    return caption, f"{size} of {total} agree", "good" if 2 * size > total else "warning"

@@ -122,6 +122,8 @@ class RunView(QObject):
         if self._kind == "train_prior":
             self._show_samples(event, points)
             return
+        if self._viewer.held:
+            return  # an earlier picture is looked at
         self._show_points(points)
         noise = f", σ = {event.sigma:.2g}" if event.sigma > 0 else ""
         self._viewer.set_caption(f"Step {event.step} of {event.total}{noise}")

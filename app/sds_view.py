@@ -141,7 +141,9 @@ class SdsView(QObject):
 
     @Slot(object, object)
     def _map_moved(self, event: MapSnapshot, values: NDArray[np.float32]) -> None:
-        self._viewer.show_page("volume")
+        if self._viewer.held:
+            return  # an earlier picture is looked at
+        self._viewer.offer_page("volume")
         label = event.label[:1].upper() + event.label[1:]
         noise = f"σ = {event.sigma:.2g}" if event.sigma > 0 else ""
         step = f"step {event.step} of {event.total}" if event.total > 1 else ""
@@ -151,7 +153,7 @@ class SdsView(QObject):
     @Slot(object, object)
     def _pictured(self, event: ImagesSnapshot, images: NDArray[np.float32]) -> None:
         if self.kind != "sds":
-            self._viewer.show_page("images")
+            self._viewer.offer_page("images")
             self._viewer.images.show_images(images, event.role, f"Step {event.step:,}")
 
     @Slot(object)
@@ -190,7 +192,7 @@ class SdsView(QObject):
             self._map_moved(event, array)
             self.maps.set_live(False)
         elif isinstance(event, ImagesSnapshot):
-            self._viewer.show_page("images")
+            self._viewer.offer_page("images")
             self._viewer.images.show_images(array, event.role, f"Step {event.step:,}")
 
     @Slot(object)
@@ -206,7 +208,9 @@ class SdsView(QObject):
             self._show_parts(run.sds, run)
             key = self.maps.first_key()
             if key:
-                self._show_map(key)
+                self._viewer.offer_page("volume")
+                self.maps.set_live(False)
+                self.maps.show_key(key)
 
     def _show_parts(self, sds: SdsRun, run: StoredRun | None = None) -> None:
         """Fill the panels; the picture in the middle stays."""

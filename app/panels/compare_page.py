@@ -19,6 +19,7 @@ from PySide6.QtWidgets import (
 )
 
 from app.number_fields import ChoiceBox
+from app.panels.elided import ElidedLabel
 from app.panels.page import Page
 from app.style import Theme
 from app.viewers.tiles import TilesView
@@ -30,6 +31,7 @@ STEPS = 200
 class ComparePage(Page):
     """Tiles, a list to choose them from, and one level for all."""
 
+    aligned_chosen = Signal(bool)
     chosen = Signal(list)
     level_moved = Signal(int, str)
     level_released = Signal()
@@ -39,6 +41,7 @@ class ComparePage(Page):
     def __init__(self, parent: Page | None = None) -> None:
         super().__init__(parent)
         self.tiles = TilesView()
+        self._offered: list[tuple[str, str]] = []
         self.list = QListWidget()
         self.list.setAccessibleName("What is compared")
         self.list.setToolTip(f"Check 2 to {MOST}")
@@ -48,6 +51,12 @@ class ComparePage(Page):
         self.linked.setChecked(True)
         self.linked.setToolTip("Turn one, and all turn")
         self.linked.toggled.connect(self.tiles.set_linked)
+        self.aligned = QCheckBox("Aligned")
+        self.aligned.setChecked(True)
+        self.aligned.setToolTip(
+            "Turn and, for starts, mirror each so that it lies on the first; off: as their files have them"
+        )
+        self.aligned.toggled.connect(self.aligned_chosen)
         self.alone = QCheckBox("Only the marked one")
         self.alone.setToolTip("The level is set for the tile that was clicked, not for all")
         self.choose = QPushButton("Choose…")
@@ -60,7 +69,7 @@ class ComparePage(Page):
         self.back = QPushButton("Back")
         self.back.setToolTip("Back to one picture (T)")
         self.back.clicked.connect(self.back_wanted)
-        self._count = QLabel()
+        self._count = ElidedLabel()
         self._count.setObjectName("muted")
         self.unit = ChoiceBox()
         self.level = QSlider(Qt.Orientation.Horizontal)
@@ -82,14 +91,17 @@ class ComparePage(Page):
         self._level_words.setObjectName("muted")
         self._level_words.setMinimumWidth(80)
         self.level.setMinimumWidth(90)
-        for control in (self.linked, self.alone, self.choose, self.add, self.back):
+        for control in (self.linked, self.aligned, self.alone, self.choose, self.add, self.back):
             control.setAccessibleName(control.text())
         top, bottom, middle = QHBoxLayout(), QHBoxLayout(), QHBoxLayout()
         top.setContentsMargins(4, 8, 4, 0)
-        for left in (self.choose, self.add, self.linked):
+        for left in (self.choose, self.add, self.linked, self.aligned):
             top.addWidget(left)
-        top.addWidget(self._count, 1)
+        top.addStretch(1)
         top.addWidget(self.back)
+        words = QHBoxLayout()
+        words.setContentsMargins(6, 0, 6, 0)
+        words.addWidget(self._count)
         self._level_row: list[QWidget] = [self.unit, self.level, self._level_words, self.alone]
         bottom.setContentsMargins(4, 0, 4, 4)
         for part in self._level_row:
@@ -99,6 +111,7 @@ class ComparePage(Page):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addLayout(top)
+        layout.addLayout(words)
         layout.addLayout(middle, 1)
         layout.addLayout(bottom)
         self.list.hide()
@@ -110,6 +123,9 @@ class ComparePage(Page):
 
     def set_choices(self, entries: Sequence[tuple[str, str]], checked: Sequence[str]) -> None:
         """Offer things (key, name), some of them checked; nothing is emitted."""
+        if list(entries) == self._offered and list(checked) == self.checked():
+            return  # as while members grow: the list under the mouse stays
+        self._offered = list(entries)
         self.list.blockSignals(True)
         self.list.clear()
         for key, name in entries:
@@ -126,8 +142,8 @@ class ComparePage(Page):
         return [i.data(Qt.ItemDataRole.UserRole) for i in items if i.checkState() == Qt.CheckState.Checked]
 
     def set_words(self, text: str) -> None:
-        """A line beside the controls."""
-        self._count.setText(text)
+        """A line below the controls."""
+        self._count.show_text(text)
 
     def show_level(self, value: int | None, words: str) -> None:
         """Where the level is, and what that means; None hides it. Nothing is emitted."""

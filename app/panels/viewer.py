@@ -9,7 +9,6 @@ from PySide6.QtGui import QImage, QResizeEvent
 from PySide6.QtWidgets import (
     QHBoxLayout,
     QLabel,
-    QSizePolicy,
     QStackedWidget,
     QToolButton,
     QVBoxLayout,
@@ -18,6 +17,7 @@ from PySide6.QtWidgets import (
 
 from app import style
 from app.number_fields import ChoiceBox
+from app.panels.elided import ElidedLabel
 from app.panels.images_page import ImagesPage
 from app.panels.page import Page
 from app.panels.view_drawer import PAGES as DRAWER_PAGES
@@ -43,12 +43,15 @@ class ViewerPanel(QWidget):
 
     by_spread_chosen = Signal(bool)
     colour_chosen = Signal(str)
+    compare_wanted = Signal()
     page_shown = Signal(str)
     sample_chosen = Signal()
     screenshot_wanted = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
+        self.kept, self.offered = "", ""
+        self.held = False
         self.points = PointsView()
         self._sample = ChoiceBox()
         self._sample.setMaximumWidth(130)
@@ -61,10 +64,10 @@ class ViewerPanel(QWidget):
         self.set_colours(())
         self._colour.setAccessibleName("Colouring")
         self._colour.currentIndexChanged.connect(self._colour_changed)
-        self._caption = QLabel()
+        self._caption = ElidedLabel()
         self._caption.setObjectName("muted")
-        # Its text changes with every step: it must not push the columns about.
-        self._caption.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+        self._compare = self._button("Compare side by side (T)")
+        self._compare.clicked.connect(self.compare_wanted)
         self._reset = self._button("Show everything, from the first direction (Home)")
         self._reset.clicked.connect(self.points.reset_view)
         self._shot = self._button("Save a picture (Ctrl+Shift+S)")
@@ -77,6 +80,7 @@ class ViewerPanel(QWidget):
         for part in (self._sample, self._colour):
             bar.addWidget(part)
         bar.addWidget(self._caption, 1)
+        bar.addWidget(self._compare)
         bar.addWidget(self._view)
         bar.addWidget(self._reset)
         bar.addWidget(self._shot)
@@ -90,6 +94,7 @@ class ViewerPanel(QWidget):
         for page in (self.volume, self.images):
             page.screenshot_wanted.connect(self.screenshot_wanted)
         self.volume.view_wanted.connect(self.toggle_drawer)
+        self.volume.compare_wanted.connect(self.compare_wanted)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self._bar)
@@ -106,8 +111,21 @@ class ViewerPanel(QWidget):
         self._pages[name] = page
         self._stack.addWidget(page)
 
+    def offer_page(self, name: str) -> None:
+        """Show a page as :meth:`show_page`, unless one is kept: then it waits behind that one."""
+        self.offered = name
+        if not self.kept:
+            self.show_page(name)
+
+    def keep_page(self, name: str) -> None:
+        """Show a page that stays until another one is asked for by name."""
+        self.show_page(name)
+        self.kept = name
+
     def show_page(self, name: str) -> None:
         """Fill the middle with ``welcome``, ``points``, or a page that was added."""
+        if name != self.kept:
+            self.kept = ""
         self._stack.setCurrentWidget(self._pages[name])
         self._bar.setVisible(name in OWN_PAGES)
         self._place_drawer()
@@ -141,6 +159,7 @@ class ViewerPanel(QWidget):
 
     def retint(self) -> None:
         """Draw the icons in the present colours."""
+        self._compare.setIcon(style.icon("tiles"))
         self._reset.setIcon(style.icon("reset"))
         self._shot.setIcon(style.icon("screenshot"))
         self._view.setIcon(style.icon("settings"))
@@ -156,8 +175,8 @@ class ViewerPanel(QWidget):
 
     def set_samples(self, count: int) -> None:
         """Offer this many samples; none shows the welcome page."""
-        self.show_page("points" if count else "welcome")
-        for part in (self._sample, self._colour, self._view, self._reset, self._shot):
+        self.offer_page("points" if count else "welcome")
+        for part in (self._sample, self._colour, self._compare, self._view, self._reset, self._shot):
             part.setEnabled(count > 0)
         if self._sample.count() == count + 1:
             return
@@ -246,8 +265,7 @@ class ViewerPanel(QWidget):
 
     def set_caption(self, text: str, tip: str = "") -> None:
         """A short line beside the controls."""
-        self._caption.setText(text)
-        self._caption.setToolTip(tip)
+        self._caption.show_text(text, tip)
 
     def screenshot(self) -> QImage:
         """What the middle shows, with its scale bar."""

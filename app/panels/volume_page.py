@@ -6,10 +6,11 @@ from collections.abc import Sequence
 
 from PySide6.QtCore import QSize, Qt, Signal
 from PySide6.QtGui import QImage
-from PySide6.QtWidgets import QHBoxLayout, QLabel, QSizePolicy, QStackedWidget, QToolButton, QVBoxLayout
+from PySide6.QtWidgets import QHBoxLayout, QStackedWidget, QToolButton, QVBoxLayout
 
 from app import style
 from app.number_fields import ChoiceBox
+from app.panels.elided import ElidedLabel
 from app.panels.level_bar import LevelBar
 from app.panels.page import Page
 from app.projections import KINDS as PROJECTED
@@ -35,6 +36,7 @@ class VolumePage(Page):
     slices_wanted = Signal(bool)
     kind_chosen = Signal(str)
     file_chosen = Signal(str)
+    compare_wanted = Signal()
     view_wanted = Signal()
     screenshot_wanted = Signal()
 
@@ -56,10 +58,10 @@ class VolumePage(Page):
         for key, name in KINDS.items():
             self._kind.addItem(name, key)
         self._kind.currentIndexChanged.connect(self._kind_changed)
-        self._caption = QLabel()
+        self._caption = ElidedLabel()
         self._caption.setObjectName("muted")
-        # Its text changes with every step: it must not push the columns about.
-        self._caption.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+        self._compare = _button("Compare side by side (T)")
+        self._compare.clicked.connect(self.compare_wanted)
         self._reset = _button("Show everything, from the first direction (Home)")
         self._reset.clicked.connect(self.reset_view)
         self._shot = _button("Save a picture (Ctrl+Shift+S)")
@@ -72,8 +74,8 @@ class VolumePage(Page):
         first.setContentsMargins(4, 8, 4, 0)
         second.setContentsMargins(4, 0, 4, 0)
         for part, stretch in (
-            (self._kind, 0), (self._map, 2), (self._colour, 2), (self._view, 0), (self._reset, 0),
-            (self._shot, 0),
+            (self._kind, 0), (self._map, 2), (self._colour, 2), (self._compare, 0), (self._view, 0),
+            (self._reset, 0), (self._shot, 0),
         ):  # fmt: skip
             first.addWidget(part, stretch)
         first.insertStretch(3, 0)
@@ -136,8 +138,7 @@ class VolumePage(Page):
 
     def set_caption(self, text: str) -> None:
         """A short line beside the controls."""
-        self._caption.setText(text)
-        self._caption.setToolTip(text)
+        self._caption.show_text(text)
 
     def set_theme(self, theme: Theme) -> None:
         """Use a theme's colours."""
@@ -228,6 +229,7 @@ class VolumePage(Page):
             self.other_chosen.emit(key)
 
     def _retint(self) -> None:
+        self._compare.setIcon(style.icon("tiles"))
         self._reset.setIcon(style.icon("reset"))
         self._shot.setIcon(style.icon("screenshot"))
         self._view.setIcon(style.icon("settings"))

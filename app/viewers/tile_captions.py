@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QPointF, QRectF, Qt, Signal
+from PySide6.QtCore import QEvent, QPointF, QRectF, Qt, Signal
 from PySide6.QtGui import QColor, QFont, QMouseEvent, QPainter, QPaintEvent, QPen, QWheelEvent
 from PySide6.QtWidgets import QWidget
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 MARGIN = 8.0
 DEGREES_PER_PIXEL = 0.5
 STILL_PX = 3
+HOW = "Drag to turn, wheel to zoom, Shift + drag to move, double click to enlarge"
 
 
 class TileCaptions(QWidget):
@@ -35,7 +36,7 @@ class TileCaptions(QWidget):
         self.setAttribute(Qt.WidgetAttribute.WA_NoSystemBackground)
         self.setCursor(Qt.CursorShape.OpenHandCursor)
         self.setAccessibleName("Tiles beside each other")
-        self.setToolTip("Drag to turn, wheel to zoom, Shift + drag to move, double click to enlarge")
+        self.setToolTip(HOW)
 
     def show_tiles(self, view: TilesView) -> None:
         """Draw the words anew."""
@@ -120,6 +121,15 @@ class TileCaptions(QWidget):
         """Take hold of a tile."""
         self._last = self._pressed = event.position()
         self._held = self._view.at(event.position().x(), event.position().y())
+
+    def event(self, event: QEvent) -> bool:
+        """Let the tooltip tell of the tile under the mouse."""
+        if event.type() == QEvent.Type.ToolTip:
+            place = event.pos()  # type: ignore[attr-defined]
+            at = self._view.at(place.x(), place.y())
+            tip = self._view.tiles[at].tip if at is not None else ""
+            self.setToolTip(f"{tip}\n{HOW}" if tip else HOW)
+        return super().event(event)
 
     def mouseMoveEvent(self, event: QMouseEvent) -> None:
         """Turn it, or with Shift or the middle button move it."""

@@ -45,6 +45,7 @@ class Tile:
     colours : (n, 3) of the points, or None for the tile's colour.
     radius_A : what the camera is to show, around the origin.
     colour : #rrggbb.
+    tip : everything that is known, for the mouse that rests on it.
     """
 
     key: str
@@ -56,6 +57,7 @@ class Tile:
     colours: NDArray[np.float32] | None = None
     radius_A: float = 1.0
     colour: str = "#888888"
+    tip: str = ""
 
 
 @dataclass

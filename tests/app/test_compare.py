@@ -1,6 +1,7 @@
 import numpy as np
 
-from app.compare import Compare, share_at
+from app.compare import Compare
+from app.compare_level import share_at
 from app.hand import SUBUNIT, Hand, evidence_of, is_flipped, why_not
 from app.run_files import StoredRun
 from engine.io.hand import mirrored_density
@@ -11,6 +12,7 @@ from tests.app.sds_run import write_sds
 
 
 def feature(window, kind):
+    getattr(window.features, "make_all", lambda: None)()
     return next(f for f in window.features._all if isinstance(f, kind))
 
 
@@ -27,7 +29,8 @@ def test_starts_side_by_side_turn_together_and_share_a_level(window, tmp_path):
     tiles = compare.page.tiles
     assert window.viewer.page == "compare"
     assert [t.title for t in tiles.tiles] == ["Start 1", "Start 2", "Start 3", "Start 4"]
-    assert all("of 4 agree" in t.badge for t in tiles.tiles)
+    assert [t.badge for t in tiles.tiles] == ["3 of 4 agree"] * 3 + ["stands alone"]
+    assert "correlate by 0.85 or more after alignment" in tiles.tiles[0].tip
     tiles.turn(1, 30, 10)
     assert tiles.camera(0) == tiles.camera(3)
     compare.page.linked.setChecked(False)
