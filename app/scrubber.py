@@ -1,4 +1,7 @@
-"""Goes back through the run that is shown: its frames are read one at a time, the newest wish wins."""
+"""Goes back through the run that is shown: its frames are read one at a time, the newest wish wins.
+
+While a run is being computed the row grows with the frames that it keeps; its right end is the present.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+from PySide6.QtCore import QTimer
 
 from app.features import Feature
 from app.newest import Newest
@@ -24,6 +28,7 @@ if TYPE_CHECKING:
     from app.main_window import MainWindow
 
 Frames = list[tuple[Path, FrameFacts]]
+LIST_MS = 1500  # a list that grows is read again no more often
 
 
 def frames_of(run: StoredRun) -> Frames:
@@ -45,6 +50,11 @@ def frames_of(run: StoredRun) -> Frames:
             )  # fmt: skip
             found.append((run.folder / event.path, facts))
     return found
+
+
+def frames_so_far(folder: Path) -> Frames:
+    """The frames that a run has kept that is being computed."""
+    return [(folder / FOLDER / facts.file, facts) for facts in kept_frames(folder)]
 
 
 def read_frame(path: Path, facts: FrameFacts, run_folder: Path) -> NDArray[np.float32]:
@@ -86,7 +96,12 @@ class ScrubberFeature(Feature):
         self.panel = Scrubber()
         self._frames: Frames = []
         self._run: StoredRun | None = None
+        self._folder: Path | None = None  # of the run that is shown or going on
         self._key = ""
+        self._grow = QTimer(self)
+        self._grow.setSingleShot(True)
+        self._grow.setInterval(LIST_MS)
+        self._grow.timeout.connect(self._list_again)
         self._listing, self._reading = Newest(window.background), Newest(window.background)
         layout: Any = window.viewer.layout()
         layout.addWidget(self.panel)
@@ -95,7 +110,11 @@ class ScrubberFeature(Feature):
         )
         window.run_view.run_shown.connect(self._shown)
         window.run_view.cleared.connect(self._forget)
-        window.monitor.began.connect(lambda _folder: self._forget())
+        monitor = window.monitor
+        monitor.began.connect(self._began)
+        monitor.moved.connect(lambda _event, _points: self._grown())
+        monitor.map_moved.connect(lambda _event, _map: self._grown())
+        monitor.ended.connect(lambda _outcome, _message: self._ended())
         window.viewer.page_shown.connect(self._page_shown)
         self.panel.moved.connect(self.go_to)
 
@@ -105,37 +124,77 @@ class ScrubberFeature(Feature):
             self.panel.play.toggle()
 
     def go_to(self, place: int) -> None:
-        """Show a frame; beyond the last the result."""
-        run, window = self._run, self.window
-        if run is None:
+        """Show a frame; beyond the last the result, or the present of a run that is going on."""
+        window, folder = self.window, self._folder
+        if folder is None:
             return
+        live = self._run is None
+        window.viewer.held = live and place < len(self._frames)
         if place >= len(self._frames):
             self._reading.drop()
             self.panel.set_words("")
-            self._show_result(run)
+            if self._run is not None:
+                self._show_result(self._run)
             return
         if window.sds_view.maps.key:
             self._key = window.sds_view.maps.key
         path, facts = self._frames[place]
         self.panel.set_words(words_of(facts))
-        self._reading.ask(partial(read_frame, path, facts, run.folder), partial(self._found, facts))
+        self._reading.ask(partial(read_frame, path, facts, folder), partial(self._found, facts))
 
     def close(self) -> None:
         """Stop."""
         self._forget()
 
-    # ---- inside ---------------------------------------------------------------------------------
+    # ---- a run that is shown --------------------------------------------------------------------
 
     def _shown(self, run: StoredRun) -> None:
         self._forget()
         if run.kind in ("dps", "sds") and run.folder.is_dir() and not run.running:
-            self._run = run
+            self._run, self._folder = run, run.folder
             self._listing.ask(partial(frames_of, run), self._listed)
 
     def _listed(self, frames: Frames) -> None:
         self._frames = frames
         self.panel.set_frames(len(frames))
         self._page_shown(self.window.viewer.page)
+
+    # ---- a run that is going on ------------------------------------------------------------------
+
+    def _began(self, folder: Path) -> None:
+        self._forget()
+        self._folder = folder
+
+    def _grown(self) -> None:
+        if self.window.monitor.running and not self._grow.isActive():
+            self._grow.start()
+
+    def _list_again(self) -> None:
+        if self._folder is not None and self._run is None and self.window.monitor.running:
+            self._listing.ask(partial(frames_so_far, self._folder), self._listed_again)
+
+    def _listed_again(self, frames: Frames) -> None:
+        """Take more frames; the one that is looked at stays, or the one that is left nearest to it."""
+        if self._run is not None or not self.window.monitor.running:
+            return
+        place = self.panel.slider.value()
+        if place < len(self._frames):
+            shown = self._frames[place][0].name
+            # Names rise with time: of those that were thinned out the next one stands for it.
+            place = next((i for i, (path, _) in enumerate(frames) if path.name >= shown), len(frames) - 1)
+        else:
+            place = len(frames)
+        self._frames = frames
+        self.panel.grow(len(frames), place)
+        self._page_shown(self.window.viewer.page)
+
+    def _ended(self) -> None:
+        """What a run has left is listed when it is shown; without results its frames stay."""
+        self._grow.stop()
+        self.window.viewer.held = False
+        self.panel.set_live(False)
+
+    # ---- inside ---------------------------------------------------------------------------------
 
     def _page_shown(self, page: str) -> None:
         fits = page in ("points", "volume")
@@ -146,7 +205,10 @@ class ScrubberFeature(Feature):
     def _forget(self) -> None:
         self._listing.drop()
         self._reading.drop()
-        self._frames, self._run, self._key = [], None, ""
+        self._grow.stop()
+        self._frames, self._run, self._folder, self._key = [], None, None, ""
+        self.window.viewer.held = False
+        self.panel.set_live(self.window.monitor.running)
         self.panel.set_frames(0)
 
     def _found(self, facts: FrameFacts, array: NDArray[np.float32]) -> None:

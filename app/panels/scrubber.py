@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from PySide6.QtCore import Qt, QTimer, Signal
-from PySide6.QtWidgets import QHBoxLayout, QLabel, QPushButton, QSizePolicy, QSlider, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QPushButton, QSlider, QWidget
+
+from app.panels.elided import ElidedLabel
 
 PLAY_MS = 120
 
@@ -25,9 +27,8 @@ class Scrubber(QWidget):
         self.slider.setToolTip("Go back through the run; arrow keys go frame by frame")
         self.slider.setMinimumWidth(80)
         self.slider.valueChanged.connect(self.moved)
-        self._words = QLabel()
+        self._words = ElidedLabel()
         self._words.setObjectName("muted")
-        self._words.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
         self.end = QPushButton("Result")
         self.end.setToolTip("Back to what the run ended with")
         self.end.setAccessibleName("Result of the run")
@@ -51,10 +52,23 @@ class Scrubber(QWidget):
         self.set_words("")
         self.setVisible(count > 1)
 
+    def grow(self, count: int, place: int) -> None:
+        """Offer more frames of a run that is going on; what is looked at is now at ``place``."""
+        self.slider.blockSignals(True)
+        self.slider.setRange(0, count)
+        self.slider.setValue(place)
+        self.slider.blockSignals(False)
+        self.setVisible(count > 1)
+
+    def set_live(self, on: bool) -> None:
+        """Whether the right end is the present of a run that is going on, or its result."""
+        self.end.setText("Now" if on else "Result")
+        self.end.setToolTip("Back to what the run is doing" if on else "Back to what the run ended with")
+        self.end.setAccessibleName("Present of the run" if on else "Result of the run")
+
     def set_words(self, text: str) -> None:
         """What is known of the frame."""
-        self._words.setText(text)
-        self._words.setToolTip(text)
+        self._words.show_text(text)
         self.slider.setAccessibleDescription(text)
 
     def stop(self) -> None:

@@ -4,6 +4,10 @@ from app.scrubber import ScrubberFeature, words_of
 from engine.io.frames import FrameFacts, FrameKeeper
 from tests.app.conftest import spin
 from tests.app.sds_run import body, write_sds
+from tests.app.test_compare import feature
+from tests.app.test_compare_live import moved, running
+
+__all__ = ["running"]
 
 
 def test_going_back_through_a_run_and_to_its_result(window, tmp_path):
@@ -12,7 +16,7 @@ def test_going_back_through_a_run_and_to_its_result(window, tmp_path):
     for step in range(1, 6):
         keeper.map(step * body(16), FrameFacts("map", "", step, 5, 0.1 * step, "start 1 of 4", 4.0))
     window.open_run(folder)
-    scrubber = next(f for f in window.features._all if isinstance(f, ScrubberFeature))
+    scrubber = feature(window, ScrubberFeature)
     spin(lambda: scrubber.panel.isVisible() and not window.background.busy)
     maps = window.sds_view.maps
     assert scrubber.panel.slider.maximum() == 5
@@ -27,6 +31,31 @@ def test_going_back_through_a_run_and_to_its_result(window, tmp_path):
     spin(lambda: not scrubber.panel.play.isChecked())
     assert scrubber.panel.slider.value() == 5
     spin(lambda: not window.background.busy)
+
+
+def test_one_goes_back_while_the_run_goes_on(running):
+    window, scrubber = running, feature(running, ScrubberFeature)
+    scrubber._grow.setInterval(0)
+    keeper, maps, slider = FrameKeeper(window.monitor.folder), window.sds_view.maps, scrubber.panel.slider
+
+    def keep(step):
+        keeper.map(step * body(16), FrameFacts("map", "", step, 9, 0.0, "start 1 of 1", 4.0))
+        moved(window, "start 1 of 1", step * body(16), step)
+        spin(lambda: slider.maximum() == step and not window.background.busy)
+
+    for step in (1, 2, 3):
+        keep(step)
+    assert scrubber.panel.isVisible()
+    assert scrubber.panel.end.text() == "Now"
+    slider.setValue(0)
+    spin(lambda: not window.background.busy)
+    keep(4)
+    assert slider.value() == 0  # one stays where one has gone back to
+    np.testing.assert_allclose(maps.control.density.values, body(16), rtol=1e-2, atol=1e-3)
+    scrubber.panel.end.click()
+    keep(5)
+    assert slider.value() == 5
+    np.testing.assert_allclose(maps.control.density.values, 5 * body(16), rtol=1e-2, atol=1e-3)
 
 
 def test_the_words_of_a_frame():
