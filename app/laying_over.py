@@ -21,11 +21,11 @@ from app.run_files import StoredRun
 from app.style import Theme
 from app.superpose import STAY, Motion, superpose
 from app.surfaces import EMPTY, Density, Surface, isosurface, profile_of
-from app.viewers.scene import SceneWidget
 
 if TYPE_CHECKING:
     from app.main_window import MainWindow
     from app.references import Reference
+    from app.viewers.scene import SceneWidget
 
 FIRST_OPACITY = 0.6
 SURFACE_VOXELS = 128**3

@@ -77,8 +77,8 @@ class SessionKeeper(QObject):
             window.sds_view.maps.control.shown,
         ):  # fmt: skip
             signal.connect(self._soon)
-        for view in (window.viewer.points, window.viewer.volume.volume):
-            view.view.camera.events.transform_change.connect(self._soon)
+        for late in (window.viewer.late_points, window.viewer.volume.late_volume):
+            late.once_made(lambda view: view.view.camera.events.transform_change.connect(self._soon))
 
     def _soon(self, *_what: object) -> None:
         if self._file is not None and not self._timer.isActive():

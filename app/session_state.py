@@ -13,13 +13,13 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from app import averages_session, prior_session, sds_session, training_session
 from app.panels.mode_switch import MODES
 from app.project_files import SCHEMA_VERSION
-from app.viewers.scene import SceneWidget
 from engine.specs.components import PriorSpec, SamplerSpec
 from engine.specs.job import DpsSpec, FrameSpec, TrainPriorSpec
 from engine.specs.sds import ClassAveragesInput, Distillation, ImageDenoiserSpec, SdsSpec, TrainDenoiserSpec
 
 if TYPE_CHECKING:
     from app.main_window import MainWindow
+    from app.viewers.scene import SceneWidget
 
 POINTS = ("title", "samples", "points", "batch", "seed", "device")
 CAMERA = ("azimuth", "elevation", "roll", "scale_factor")
@@ -94,13 +94,16 @@ def _shown(window: MainWindow) -> dict[str, Any]:
         "tab": window.tabs.tabText(window.tabs.currentIndex()),
         "left_tab": columns.left_tabs.currentIndex(),
         "sizes": columns.sizes(),
-        "cameras": {"points": camera_of(viewer.points), "volume": camera_of(viewer.volume.volume)},
+        "cameras": {
+            "points": camera_of(viewer.late_points.made),
+            "volume": camera_of(viewer.volume.late_volume.made),
+        },
     }
 
 
-def camera_of(view: SceneWidget) -> dict[str, Any]:
-    """Where the user has turned a picture to; empty while it frames what it shows by itself."""
-    if not view.touched:
+def camera_of(view: SceneWidget | None) -> dict[str, Any]:
+    """Where the user has turned a picture to; empty while it frames what it shows itself, or isn't made."""
+    if view is None or not view.touched:
         return {}
     values = {name: float(getattr(view.camera, name) or 0.0) for name in CAMERA}
     return {**values, "centre": [float(c) for c in view.camera.center], "radius_A": float(view.radius_A)}

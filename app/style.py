@@ -180,6 +180,11 @@ def icon(name: str, colour: str | None = None) -> QIcon:
     return _icon(name, colour or current_theme().text)
 
 
+def forget_icons() -> None:
+    """Let go of what was drawn: pictures may not outlive the application."""
+    _icon.cache_clear()
+
+
 @cache
 def _icon(name: str, colour: str) -> QIcon:
     text = (files("resources") / "icons" / f"{name}.svg").read_text(encoding="utf-8")

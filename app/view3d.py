@@ -14,10 +14,10 @@ from app.panels.volume_page import KINDS
 from app.projecting import Projecting
 from app.style import Theme
 from app.viewers.look import BACKGROUNDS, Look, look_from
-from app.viewers.scene import SceneWidget
 
 if TYPE_CHECKING:
     from app.main_window import MainWindow
+    from app.viewers.scene import SceneWidget
 
 
 class View3d(Feature):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QSize, Qt, Signal
 from PySide6.QtGui import QImage
@@ -11,14 +12,17 @@ from PySide6.QtWidgets import QHBoxLayout, QStackedWidget, QToolButton, QVBoxLay
 from app import style
 from app.number_fields import ChoiceBox
 from app.panels.elided import ElidedLabel
+from app.panels.late import Late
 from app.panels.level_bar import LevelBar
 from app.panels.page import Page
 from app.projections import KINDS as PROJECTED
-from app.style import Theme
+from app.style import LIGHT, Theme
 from app.surfaces import EMPTY, Shown, Surface
-from app.viewers.scene import ALONG_Z
+from app.viewers.look import ALONG_Z
 from app.viewers.slices import SlicesView
-from app.viewers.volume import VolumeView
+
+if TYPE_CHECKING:
+    from app.viewers.volume import VolumeView
 
 NOTHING = ""
 MOTION = "motion"
@@ -42,7 +46,9 @@ class VolumePage(Page):
 
     def __init__(self, parent: Page | None = None) -> None:
         super().__init__(parent)
-        self.volume = VolumeView()
+        self._theme = LIGHT
+        self.late_volume = Late(_volume_view)
+        self.late_volume.once_made(lambda view: view.set_theme(self._theme))
         self.slices = SlicesView()
         self.level = LevelBar()
         self._map = _choice("Map shown", "Which map is shown ([ and ])")
@@ -85,7 +91,7 @@ class VolumePage(Page):
         for box in (self._kind, self._map, self._colour, self._other):
             box.setMaximumWidth(240)
         self._stack = QStackedWidget()
-        self._stack.addWidget(self.volume)
+        self._stack.addWidget(self.late_volume)
         self._stack.addWidget(self.slices)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
@@ -97,6 +103,11 @@ class VolumePage(Page):
         self.set_others([])
         self.set_colours(motion=False)
         self._retint()
+
+    @property
+    def volume(self) -> VolumeView:
+        """The surface; made when it is first asked for, since OpenGL takes its time."""
+        return self.late_volume.widget
 
     # ---- setters --------------------------------------------------------------------------------
 
@@ -142,7 +153,10 @@ class VolumePage(Page):
 
     def set_theme(self, theme: Theme) -> None:
         """Use a theme's colours."""
-        for part in (self.volume, self.slices, self.level):
+        self._theme = theme
+        if self.late_volume.made is not None:
+            self.volume.set_theme(theme)
+        for part in (self.slices, self.level):
             part.set_theme(theme)
         self._retint()
 
@@ -151,7 +165,8 @@ class VolumePage(Page):
         self.set_maps([])
         self.set_others([])
         self.set_colours(motion=False)
-        self.volume.clear()
+        if self.late_volume.made is not None:
+            self.volume.clear()
         self.slices.clear()
         self.level.show_profile(None, 0.0)
         self.set_caption("")
@@ -203,7 +218,8 @@ class VolumePage(Page):
 
     def release(self) -> None:
         """Give the canvas back."""
-        self.volume.release()
+        if self.late_volume.made is not None:
+            self.volume.release()
 
     # ---- inside ---------------------------------------------------------------------------------
 
@@ -233,6 +249,12 @@ class VolumePage(Page):
         self._reset.setIcon(style.icon("reset"))
         self._shot.setIcon(style.icon("screenshot"))
         self._view.setIcon(style.icon("settings"))
+
+
+def _volume_view() -> VolumeView:
+    from app.viewers.volume import VolumeView
+
+    return VolumeView()
 
 
 def _choice(name: str, tip: str) -> ChoiceBox:

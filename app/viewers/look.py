@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 
 from app.style import DARK, LIGHT, Theme
 
+START = {"azimuth": 30.0, "elevation": 25.0, "roll": 0.0}
+ALONG_Z = {"azimuth": 0.0, "elevation": 90.0, "roll": 0.0}
 BACKGROUNDS = {"theme": "As the window", "white": "White", "black": "Black", "transparent": "Transparent"}
 LIGHTS = {"soft": "Soft", "sharp": "Sharp", "flat": "Flat"}
 PLANES = {"": "None", "view": "Across the view", "x": "Across x", "y": "Across y", "z": "Across z"}

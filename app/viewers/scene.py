@@ -19,7 +19,7 @@ from PySide6.QtWidgets import QStackedLayout, QWidget
 from app.style import LIGHT, Theme
 from app.viewers.detail import Detail
 from app.viewers.laid_over import LaidOver
-from app.viewers.look import Look, clip_plane, directions
+from app.viewers.look import ALONG_Z, START, Look, clip_plane, directions
 from app.viewers.overlay import Overlay
 from app.viewers.raster import Picture, renderer
 
@@ -29,9 +29,7 @@ from vispy import scene  # noqa: E402 - the backend must be chosen first
 from vispy.gloo import gl  # noqa: E402
 
 __all__ = ["ALONG_Z", "START", "OrthographicTurntable", "SceneWidget", "directions"]
-START = {"azimuth": 30.0, "elevation": 25.0, "roll": 0.0}
 CLICK_PX = 4  # further than this the mouse was dragged
-ALONG_Z = {"azimuth": 0.0, "elevation": 90.0, "roll": 0.0}
 
 
 class OrthographicTurntable(scene.TurntableCamera):  # type: ignore[misc]

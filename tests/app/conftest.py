@@ -128,6 +128,7 @@ def window(settings: Settings, _no_leaks: None) -> Iterator[MainWindow]:
     from engine.jobs import worker
 
     window = MainWindow(settings)
+    window.features.make_all()
     window.show()
     QCoreApplication.processEvents()
     yield window

@@ -36,6 +36,7 @@ def make_window(settings: Settings, workers: list[ReplayWorker]) -> MainWindow:
         return workers[-1]
 
     window = MainWindow(settings, make)
+    window.features.make_all()
     window.show()
     QCoreApplication.processEvents()
     return window

@@ -32,6 +32,7 @@ def viewed(settings, workers, _no_leaks: None) -> Iterator[MainWindow]:
         return workers[-1]
 
     window = MainWindow(settings, make)
+    window.features.make_all()
     window.show()
     yield window
     window.dialogs.leave_running = lambda: "cancel"

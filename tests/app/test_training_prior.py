@@ -41,6 +41,7 @@ def window(settings: Settings, workers: list[ReplayWorker], _no_leaks: None) -> 
         return workers[-1]
 
     window = MainWindow(settings, make)
+    window.features.make_all()
     window.show()
     spin(lambda: not window.background.busy)
     yield window
