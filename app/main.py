@@ -119,7 +119,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     reports.install()
     settings = Settings()
     style.choose_scheme(settings.theme)
-    style.apply(application)  # before there are widgets: styling them anew takes longer
     window = MainWindow(settings)
     application.setWindowIcon(style.icon("verglas"))
     window.show()
