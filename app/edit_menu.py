@@ -9,9 +9,8 @@ from PySide6.QtGui import QKeyEvent, QKeySequence
 from PySide6.QtWidgets import QAbstractSpinBox, QApplication, QLineEdit, QWidget
 
 from app.features import Feature
-from app.modes import OF_AVERAGES
+from app.number_fields import TextValue
 from app.panels.history_list import HistoryList
-from app.panels.mode_switch import MODES
 
 if TYPE_CHECKING:
     from app.main_window import MainWindow
@@ -34,7 +33,8 @@ class EditMenu(Feature):
         add("&Edit", "&History…", self.show_list, "Ctrl+Alt+Z", tip="Go back to any step, or forward again")
         self._field: QWidget | None = None
         history.refusal = lambda: RUNNING if window.monitor.running else ""
-        history.reveal = self._reveal
+        history.place = lambda: window.modes.mode
+        history.go = self._go
         history.said.connect(lambda text: window.statusBar().showMessage(text, 10_000))
         for changed in (
             history.indexChanged, history.undoTextChanged, window.monitor.began, window.monitor.ended
@@ -49,9 +49,10 @@ class EditMenu(Feature):
     def show_list(self) -> None:
         """Open the list of steps."""
         if self._list is None:
-            self._list = HistoryList(self.window.history, self.window)
-            self._refresh()
+            self._list = HistoryList(self.window)
+            self._list.chosen.connect(self.window.history.go_to)
         self._list.show()
+        self._refresh()
         self._list.raise_()
         self._list.activateWindow()
 
@@ -71,19 +72,14 @@ class EditMenu(Feature):
             action.setText(f"{verb}: {words.replace('&', '&&')}" if possible else verb)
             action.setEnabled(possible and not running)
             action.setStatusTip(RUNNING if running else "")
-        if self._list is not None:
+        if self._list is not None and self._list.isVisible():
+            self._list.show_steps(history.steps(), history.index())
             self._list.set_enabled(not running, RUNNING if running else "")
 
-    def _reveal(self, parts: set[str]) -> None:
-        """Go to the mode that shows most of what is about to change; stay if this one does."""
-        modes = self.window.modes
-
-        def shown(mode: str) -> int:
-            return (mode in parts) + ("averages" in parts and mode in OF_AVERAGES)
-
-        best = max([modes.mode, *MODES], key=shown)
-        if best != modes.mode and shown(best):
-            modes.set_mode(best)
+    def _go(self, mode: str) -> None:
+        """Show the mode in which a step was made, or to which it led."""
+        if mode and mode != self.window.modes.mode:
+            self.window.modes.set_mode(mode)
 
     # ---- fields have an undo of their own -------------------------------------------------------
 
@@ -125,6 +121,8 @@ def _pending(field: QObject, *, redo: bool) -> bool:
         shown = f"{field.prefix()}{text}{field.suffix()}"  # type: ignore[attr-defined]
         entered_is_shown = line.text() in (shown, field.specialValueText())
         return not entered_is_shown and (line.isRedoAvailable() if redo else line.isUndoAvailable())
-    if isinstance(field, QLineEdit) and not field.isReadOnly():
-        return field.isRedoAvailable() if redo else field.isUndoAvailable()
-    return False
+    if isinstance(field, TextValue):
+        # What is typed there is the window's at once, unless it can't be used.
+        unused = bool(field.property("invalid"))
+        return unused and (field.isRedoAvailable() if redo else field.isUndoAvailable())
+    return not (isinstance(field, QLineEdit) and field.isReadOnly())

@@ -2,7 +2,8 @@
 
 Each session gives its state as a flat dictionary of plain values. A step keeps the values that it
 changed, before and after; undo and redo put them back. What files turn out to be is no part of the
-state: sessions remember that, so that nothing has to be read again.
+state: sessions remember that, so that nothing has to be read again. Where a step was made, and where
+it led, is gone to with it, but going somewhere is no step.
 """
 
 from __future__ import annotations
@@ -10,29 +11,21 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any, Protocol
 
 from PySide6.QtCore import QObject, Signal
 from PySide6.QtGui import QUndoCommand, QUndoStack
 
-from app.forms import label_of
+from app.history_words import ABSENT, Differences, describe, leaves_of
+
+__all__ = [
+    "ABSENT", "Change", "History", "Part", "Step", "Values", "below", "describe", "differences", "prefixed",
+    "put_items",
+]  # fmt: skip
 
 JOIN_S = 1.0  # changes of the same field that follow each other this closely are one step
-_LONGEST = 28  # characters of a value in a step's words
 
 Values = dict[str, Any]
-Differences = dict[tuple[str, str], tuple[Any, Any]]  # (part, key) → value before and after
-
-
-class _Absent:
-    """Where a key has no value."""
-
-    def __repr__(self) -> str:
-        return "ABSENT"
-
-
-ABSENT = _Absent()
 
 
 class Part(Protocol):
@@ -53,6 +46,7 @@ class Step:
     changed : (part, key) to the value before and after.
     fields : names of what changed, down to the items of dictionaries.
     home : the step that this one has become a part of.
+    places : where the user was when it began, and where when it had been made.
     """
 
     def __init__(self, text: str = "", *, of: str = "", merge: bool = False) -> None:
@@ -61,6 +55,7 @@ class Step:
         self.fields: set[str] = set()
         self.at = 0.0
         self.home: Step | None = None
+        self.places = ("", "")
 
     @property
     def text(self) -> str:
@@ -71,11 +66,14 @@ class Step:
     def take(self, changed: Differences) -> None:
         """Add what was changed after it."""
         for key, (before, after) in changed.items():
-            first = self.changed.get(key, (before, None))[0]
-            if first == after:
-                self.changed.pop(key, None)
-            else:
-                self.changed[key] = (first, after)
+            self.set(key, self.changed.get(key, (before, None))[0], after)
+
+    def set(self, key: tuple[str, str], before: Any, after: Any) -> None:
+        """What a value was before and after it; the same is no change."""
+        if before == after:
+            self.changed.pop(key, None)
+        else:
+            self.changed[key] = (before, after)
 
 
 class Change(QUndoCommand):
@@ -95,23 +93,24 @@ class Change(QUndoCommand):
         if self._done:
             self._done = False
         else:
-            self._history.apply(self.step, {key: after for key, (_, after) in self.step.changed.items()})
+            self._history.apply(self.step, 1)
 
     def undo(self) -> None:
         """Take it back."""
-        self._history.apply(self.step, {key: before for key, (before, _) in self.step.changed.items()})
+        self._history.apply(self.step, 0)
 
     def mergeWith(self, other: QUndoCommand) -> bool:
         """Join what goes on changing the same field; a change that leads back leaves no step."""
         if not isinstance(other, Change) or not self._history.joins(self.step, other.step):
             return False
-        self.extend(other.step.changed)
+        self.step.take(other.step.changed)
         self.step.at, other.step.home = other.step.at, self.step
+        self.step.places = self.step.places[0], other.step.places[1]
+        self.renew()
         return True
 
-    def extend(self, changed: Differences) -> None:
-        """Take in what followed from it."""
-        self.step.take(changed)
+    def renew(self) -> None:
+        """Say what the step changes now; one that changes nothing any more is none."""
         self.setText(self.step.text)
         self.setObsolete(not self.step.changed)
 
@@ -122,7 +121,8 @@ class History(QUndoStack):
     Attributes
     ----------
     refusal : says why nothing can be undone now; empty if it can.
-    reveal : told which parts are about to change, to show them.
+    place : where the user is, e.g. the window's mode.
+    go : goes there: before a step is taken back or done again.
     clock : seconds; replaced in tests.
     typing : whether the focus is in a line of text, where a pause does not end a step.
     """
@@ -132,7 +132,8 @@ class History(QUndoStack):
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self.refusal: Callable[[], str] = str
-        self.reveal: Callable[[set[str]], object] = lambda parts: None
+        self.place: Callable[[], str] = str
+        self.go: Callable[[str], object] = lambda place: None
         self.clock: Callable[[], float] = time.monotonic
         self.typing = False
         self._parts: dict[str, Part] = {}
@@ -160,15 +161,15 @@ class History(QUndoStack):
             yield
             return
         step = self._open = Step(text, of=of, merge=merge)
-        before = self.snapshots()
+        before, place = self.snapshots(), self.place()
         try:
             yield
         finally:
             self._open = None
             step.changed = differences(before, self.snapshots())
             if step.changed:
-                step.fields = {name for name, _, _ in _leaves(step.changed)}
-                step.at = self.clock()
+                step.fields = {name for name, _, _ in leaves_of(step.changed)}
+                step.at, step.places = self.clock(), (place, self.place())
                 self.push(Change(self, step))
                 self._sealed = False
 
@@ -177,23 +178,31 @@ class History(QUndoStack):
         """What is changed inside follows from an earlier step, which it is undone with.
 
         Answers of the background are taken in here. They come when they come, also after later steps
-        or between undo and redo, and are no steps themselves.
+        or between undo and redo, and are no steps themselves. Afterwards it is as if they had come at
+        once, but for what later steps have changed meanwhile: then they belong to the last of these.
         """
         if self._open is not None or self._applied is not None:
             yield
             return
-        place = self._open = Step()
-        before = self.snapshots()
+        answer = self._open = Step()
+        before, place = self.snapshots(), self.place()
         try:
             yield
         finally:
             self._open = None
-            self._extend(place, cause, differences(before, self.snapshots()))
+            self._settle(answer, cause, differences(before, self.snapshots()))
+            if answer.home is not None and self.place() != place:
+                answer.home.places = answer.home.places[0], self.place()
 
     @property
     def cause(self) -> Step | None:
         """What is being done: for :meth:`follow` when its answer comes."""
         return self._open or self._applied
+
+    @property
+    def applying(self) -> bool:
+        """Whether a step is being taken back or done again."""
+        return self._applied is not None
 
     def seal(self) -> None:
         """Join no later change with the last step: the focus has moved on."""
@@ -208,58 +217,75 @@ class History(QUndoStack):
         """The state of every part."""
         return {name: part.snapshot() for name, part in self._parts.items()}
 
-    def _extend(self, place: Step, cause: Step | None, changed: Differences) -> None:
-        """Put what followed into the step that it followed from, or into the latest one."""
-        at = self._position(cause, changed)
-        if at is None:
-            return
-        command = self.command(at)
-        assert isinstance(command, Change)  # noqa: S101 - for the type checker
-        place.home = command.step
-        if not changed:
-            return
-        command.extend(changed)
-        for key, (_, now) in changed.items():  # what can be done again begins from here now
-            for i in range(self.index(), self.count()):
-                later = self.command(i)
-                if isinstance(later, Change) and key in later.step.changed:
-                    later.step.changed[key] = (now, later.step.changed[key][1])
-                    break
-        if command.isObsolete() and at == self.index() - 1:
-            super().undo()  # the stack lets go of it
-
-    def _position(self, cause: Step | None, changed: Differences) -> int | None:
+    def _settle(self, answer: Step, cause: Step | None, changed: Differences) -> None:
+        """Put what followed into the step that it followed from, and into what was done after it."""
         while cause is not None and cause.home is not None:
             cause = cause.home
-        latest = None
+        now = dict(changed)  # what it changes at the place on the stack that is looked at
         for i in reversed(range(self.index())):
             command = self.command(i)
             if not isinstance(command, Change):
                 continue
-            if command.step is cause:
-                return i
-            latest = i if latest is None else latest
-            if changed.keys() & command.step.changed.keys():
+            step = command.step
+            if step is cause or any(_meet(step.changed.get(key), pair) for key, pair in now.items()):
+                answer.home = step
+                for key, (before, after) in now.items():
+                    step.set(key, step.changed.get(key, (before, None))[0], after)
+                command.renew()
                 break
-        return latest
+            for key, (before, after) in now.items():
+                if key in step.changed:
+                    then, later = step.changed[key]
+                    earlier = _carried(then, before, after)
+                    step.changed[key] = earlier, _carried(later, before, after)
+                    now[key] = then, earlier
+        self._settle_undone(changed)
+        if self.canUndo() and self.command(self.index() - 1).isObsolete():
+            super().undo()  # the stack lets go of it
+        if changed:
+            self.undoTextChanged.emit(self.undoText())
+
+    def _settle_undone(self, changed: Differences) -> None:
+        """What can be done again begins from here now."""
+        later = [self.command(i) for i in range(self.index(), self.count())]
+        for step in (command.step for command in later if isinstance(command, Change)):
+            for key, (before, after) in list(changed.items()):
+                pair = step.changed.get(key)
+                if pair is not None:
+                    end = pair[1] if _meet(pair, (before, after)) else _carried(pair[1], before, after)
+                    step.changed[key] = after, end
+                    changed[key] = pair[1], end
 
     # ---- undoing --------------------------------------------------------------------------------
 
     def undo(self) -> None:
         """Take the last step back, unless something forbids it."""
+        while self.canUndo() and self.command(self.index() - 1).isObsolete():
+            super().undo()
         if self._allowed(self.canUndo()):
-            while self.index() > 1 and self.command(self.index() - 1).isObsolete():
-                super().undo()
             text = self.undoText()
             super().undo()
             self.said.emit(f"Undone: {text}")
 
     def redo(self) -> None:
         """Do again what was taken back last, unless something forbids it."""
+        while self.canRedo() and self.command(self.index()).isObsolete():
+            super().redo()
         if self._allowed(self.canRedo()):
             text = self.redoText()
             super().redo()
             self.said.emit(f"Done again: {text}")
+
+    def go_to(self, index: int) -> None:
+        """Take back or do again until this many steps are done, unless something forbids it."""
+        if self._allowed(index != self.index()):
+            self.setIndex(index)
+            self.said.emit(f"Back to: {self.undoText()}" if self.canUndo() else "Back to the beginning")
+
+    def steps(self) -> list[tuple[int, str]]:
+        """How many steps are done after each, and what it does; all but those that are none any more."""
+        commands = [(i + 1, self.command(i)) for i in range(self.count())]
+        return [(number, command.text()) for number, command in commands if not command.isObsolete()]
 
     def _allowed(self, possible: bool) -> bool:
         refusal = self.refusal()
@@ -267,14 +293,14 @@ class History(QUndoStack):
             self.said.emit(refusal)
         return possible and not refusal
 
-    def apply(self, step: Step, values: dict[tuple[str, str], Any]) -> None:
-        """Put values back; what commands call."""
+    def apply(self, step: Step, end: int) -> None:
+        """Put back the values from before (0) or after (1) a step; what commands call."""
         wanted: dict[str, Values] = {}
-        for (name, key), value in values.items():
-            wanted.setdefault(name, {})[key] = value
+        for (name, key), pair in step.changed.items():
+            wanted.setdefault(name, {})[key] = pair[end]
         self._applied, self._sealed = step, True
         try:
-            self.reveal(set(wanted))
+            self.go(step.places[end])
             for name, part in self._parts.items():
                 if name in wanted:
                     part.put(wanted[name])
@@ -285,13 +311,39 @@ class History(QUndoStack):
 def differences(before: dict[str, Values], after: dict[str, Values]) -> Differences:
     """The values that differ between two states."""
     found: Differences = {}
-    for name, now in after.items():
-        then = before.get(name, {})
+    for name, then in before.items():  # what has come into being meanwhile was made by no step
+        now = after[name]
         for key in {**then, **now}:
             pair = then.get(key, ABSENT), now.get(key, ABSENT)
             if pair[0] != pair[1]:
                 found[name, key] = pair
     return found
+
+
+def _carried(value: Any, before: Any, after: Any) -> Any:
+    """A value with what has changed from ``before`` to ``after``, item by item where all have items."""
+    if not (isinstance(value, dict) and isinstance(before, dict) and isinstance(after, dict)):
+        return after
+    result = dict(value)
+    for name in {**before, **after}:
+        pair = before.get(name, ABSENT), after.get(name, ABSENT)
+        if pair[0] != pair[1]:
+            put_items(result, {name: _carried(value.get(name, ABSENT), *pair)})
+    return result
+
+
+def _meet(one: tuple[Any, Any] | None, other: tuple[Any, Any]) -> bool:
+    """Whether two changes of a value are of the same items of it."""
+    if one is None or one[0] == one[1] or other[0] == other[1]:
+        return False
+    if not all(isinstance(value, dict) for value in (*one, *other)):
+        return True
+    ends = [
+        tuple(value.get(name, ABSENT) for value in pair)
+        for name in {**other[0], **other[1]}
+        for pair in (one, other)
+    ]
+    return any(_meet(a, b) for a, b in zip(ends[::2], ends[1::2], strict=True))
 
 
 def prefixed(prefix: str, values: Values) -> Values:
@@ -312,61 +364,3 @@ def put_items(target: Values, values: Values) -> None:
             target.pop(name, None)
         else:
             target[name] = value
-
-
-# ---- words --------------------------------------------------------------------------------------
-
-
-def describe(changed: Differences) -> str:
-    """Which values changed, and how, e.g. ``samples 5 → 8``."""
-    leaves = _leaves(changed)
-    kinds = [name.removesuffix("kind") for name, _, _ in leaves if name.endswith(".kind")]
-    shown = [
-        leaf for leaf in leaves
-        if leaf[0].endswith(".kind") or not any(leaf[0].startswith(stem) for stem in kinds)
-    ]  # fmt: skip
-    if len(shown) == 1:
-        name, before, after = shown[0]
-        start = "" if before is ABSENT else f"{_words(before)} "
-        return f"{_label(name)} {start}→ {_words(after)}"
-    names = list(dict.fromkeys(_label(name) for name, _, _ in shown))
-    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
-
-
-def _leaves(changed: Differences) -> list[tuple[str, Any, Any]]:
-    found: list[tuple[str, Any, Any]] = []
-
-    def add(name: str, before: Any, after: Any) -> None:
-        if isinstance(before, dict) and isinstance(after, dict):
-            for key in {**before, **after}:
-                pair = before.get(key, ABSENT), after.get(key, ABSENT)
-                if pair[0] != pair[1]:
-                    add(f"{name}.{key}", *pair)
-        else:
-            found.append((name, before, after))
-
-    for (part, key), (before, after) in changed.items():
-        add(f"{part}.{key}", before, after)
-    return found
-
-
-def _label(name: str) -> str:
-    parts = name.split(".")
-    label = label_of(parts[-2] if parts[-1] == "kind" else parts[-1])
-    return label if label[:2].isupper() else label[:1].lower() + label[1:]
-
-
-def _words(value: Any) -> str:
-    if value is ABSENT or value is None or value in ("", ()):
-        return "none"
-    if isinstance(value, bool):
-        return "on" if value else "off"
-    if isinstance(value, float):
-        return f"{value:.6g}"
-    if isinstance(value, tuple | list):
-        text = ", ".join(_words(v) for v in value)
-    elif isinstance(value, Path) or (isinstance(value, str) and "/" in value):
-        text = Path(value).name
-    else:
-        text = str(value).replace("_", " ")
-    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"

@@ -61,8 +61,9 @@ class LandscapeGroups(Feature):
         if run is None or not isinstance(run.spec, SdsSpec) or window.monitor.running:
             return
         rows = tuple(sorted(self.rows_of(images)))
-        window.modes.set_mode("sds")
-        window.modes.averages.load(run.spec.averages.model_copy(update={"select": rows}))
+        with window.history.step(f"use {len(rows)} class averages of a group"):
+            window.modes.set_mode("sds")
+            window.modes.averages.load(run.spec.averages.model_copy(update={"select": rows}))
         window.say(f"{len(rows)} class averages of the group are selected.")
 
     def save_list(self, name: str, images: list[int]) -> None:

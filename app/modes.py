@@ -28,9 +28,8 @@ from app.sds_session import SdsSession
 from app.session import Session
 from app.style import Theme
 from app.training_session import TrainingSession
-from engine.specs.job import DpsSpec, JobSpec, TrainPriorSpec
+from engine.specs.job import JobSpec
 from engine.specs.presets import SDS_PRESETS
-from engine.specs.sds import SdsSpec, TrainDenoiserSpec
 
 if TYPE_CHECKING:
     from app.main_window import MainWindow
@@ -240,11 +239,12 @@ class Modes(QObject):
 
     def open_averages(self, path: Path) -> None:
         """Use a file or folder of class averages."""
-        if not self.of_averages:
-            self.set_mode("sds")
-            self._window.say(AB_INITIO)
-        self.middle.setCurrentIndex(AVERAGES)
-        self.averages.open(path)
+        with self._window.history.step(f"open {path.name}"):
+            if not self.of_averages:
+                self.set_mode("sds")
+                self._window.say(AB_INITIO)
+            self.middle.setCurrentIndex(AVERAGES)
+            self.averages.open(path)
 
     def _ab_initio(self, number: int) -> None:
         row = self._window.session.evidence.get(number)
@@ -281,24 +281,17 @@ class Modes(QObject):
             self.training_panel.show_weights(str(path))
             self._window.say(f"The training starts from {path.name}.")
         else:
-            self.set_mode("sds")
-            self.sds.use_weights(path)
+            with self._window.history.step(f"use the denoiser {path.name}"):
+                self.set_mode("sds")
+                self.sds.use_weights(path)
             self._window.say(f"{path.name} is used as the denoiser.")
 
     def load(self, spec: JobSpec) -> None:
         """Show a run description in the mode that it is for."""
-        if isinstance(spec, DpsSpec):
-            self.set_mode("dps")
-            self._window.session.load(spec)
-        elif isinstance(spec, SdsSpec):
-            self.set_mode("sds")
-            self.sds.load(spec)
-        elif isinstance(spec, TrainDenoiserSpec):
-            self.set_mode("train_denoiser")
-            self.training.load(spec)
-        elif isinstance(spec, TrainPriorSpec):
-            self.set_mode("train_prior")
-            self.prior.session.load(spec)
+        with self._window.history.step("load settings"):
+            self.set_mode(spec.kind)
+            load: Any = self.session.load
+            load(spec)
 
     # ---- showing --------------------------------------------------------------------------------
 

@@ -75,7 +75,8 @@ class NextOffers(QObject):
         window = self._window
         if window.monitor.running:
             return
-        window.modes.load(self._with_particle(spec))
+        with window.history.step(f"{step.title[:1].lower()}{step.title[1:]}"):
+            window.modes.load(self._with_particle(spec))
         self.followed.emit(folder, step.key)
 
     def _with_particle(self, spec: JobSpec) -> JobSpec:

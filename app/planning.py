@@ -17,6 +17,7 @@ from app.background import words
 from app.cautions import Seen, cautions
 from app.estimates import past_runs, read_machine
 from app.features import Feature
+from app.history import Values
 from app.newest import Newest
 from app.own_presets import OwnPresets
 from app.panels.keep_prior import KeepDialog
@@ -67,6 +68,11 @@ class Planning(Feature):
             presets.delete_wanted.connect(partial(self.delete_own, kind))
             presets.save_wanted.connect(partial(self.keep_own, kind))
             presets.set_presets(presets_of(kind), self.own.names(kind))
+        for kind, session in zip(
+            KINDS, (window.session, modes.sds, modes.training, modes.prior.session), strict=True
+        ):
+            session.loaded.connect(partial(self._recognise, kind))  # type: ignore[attr-defined]
+        window.history.keep("presets", self)
         for signal in (modes.changed, window.session.changed, window.session.loaded, window.shelf.changed):
             signal.connect(self._timer.start)
         window.monitor.ended.connect(lambda *_ended: self.look())
@@ -85,6 +91,15 @@ class Planning(Feature):
     def state(self) -> dict[str, Any]:
         """Which preset each mode was set to."""
         return dict(self._chosen)
+
+    def snapshot(self) -> Values:
+        """The same for the history."""
+        return dict(self._chosen)
+
+    def put(self, values: Values) -> None:
+        """Go back to values of :meth:`snapshot`."""
+        self._chosen |= values
+        self._timer.start()
 
     def restore(self, state: dict[str, Any]) -> None:
         """Take up what each mode was set to."""
@@ -177,6 +192,7 @@ class Planning(Feature):
             side=side,
             pixel_size_A=modes.averages.pixel_size_A,
             finest_A=best if np.isfinite(best) else 0.0,
+            coverage=modes.averages.coverage.warning() if modes.averages.coverage else "",
         )
 
     def _tip(self, cost: Estimate) -> str:
@@ -210,18 +226,27 @@ class Planning(Feature):
 
     def _state_of(self, kind: str) -> tuple[str, list[str]]:
         """The preset that the settings are, or else that they came from, and what differs from it."""
-        modes = self.window.modes
-        now, last = preset_values.present(modes), self._chosen[kind]
+        now, last = preset_values.present(self.window.modes), self._chosen[kind]
         try:
             changed = preset_values.differences(now, self._values(kind, last))
         except VerglasError:
             last, changed = "standard", []
-        if changed:
-            for name in presets_of(kind):
-                if not preset_values.differences(now, preset_values.of_preset(modes, name)):
+        same = self._same(kind, now) if changed else ""
+        return (same, []) if same else (last, changed)
+
+    def _same(self, kind: str, now: dict[str, Any]) -> str:
+        """The preset of Verglas's that these settings are; empty if they are none."""
+        values = partial(preset_values.of_preset, self.window.modes)
+        same = (name for name in presets_of(kind) if not preset_values.differences(now, values(name)))
+        return next(same, "")
+
+    def _recognise(self, kind: str) -> None:
+        """Whole settings have been loaded: what is changed now is a change of the preset that they are."""
+        if kind == self.window.modes.mode and not self.window.history.applying:
+            name = self._state_of(kind)[0]
+            if name != self._chosen[kind]:
+                with self.window.history.step(f"preset “{name}”"):
                     self._chosen[kind] = name
-                    return name, []
-        return last, changed
 
     def _values(self, kind: str, name: str) -> dict[str, Any]:
         if name in presets_of(kind):
@@ -229,21 +254,23 @@ class Planning(Feature):
         return self.own.read(kind, name)
 
     def _choose(self, kind: str, name: str) -> None:
-        self._chosen[kind] = name
-        if kind in ("train_denoiser", "train_prior"):
-            modes = self.window.modes
-            preset_values.apply(modes, preset_values.of_preset(modes, name), f"preset “{name}”")
+        modes = self.window.modes
+        with self.window.history.step(f"preset “{name}”"):
+            if kind in ("train_denoiser", "train_prior"):
+                preset_values.apply(modes, preset_values.of_preset(modes, name), f"preset “{name}”")
+            self._chosen[kind] = name
         self._timer.start()
 
     def use_own(self, kind: str, name: str) -> None:
         """Use one of the user's presets."""
         try:
-            preset_values.apply(self.window.modes, self.own.read(kind, name), f"preset “{name}”")
+            with self.window.history.step(f"preset “{name}”"):
+                preset_values.apply(self.window.modes, self.own.read(kind, name), f"preset “{name}”")
+                self._chosen[kind] = name
         except (VerglasError, ValidationError) as exc:
             said = words(exc) if isinstance(exc, VerglasError) else f"The preset “{name}” doesn't fit."
             self.window.complain(said)
             return
-        self._chosen[kind] = name
         self._timer.start()
 
     def keep_own(self, kind: str) -> None:
@@ -257,7 +284,8 @@ class Planning(Feature):
         except (VerglasError, OSError) as exc:
             self.window.complain(words(exc) if isinstance(exc, VerglasError) else str(exc))
             return
-        self._chosen[kind] = name
+        with self.window.history.follow(None):  # the file stays whatever is undone
+            self._chosen[kind] = name
         self._refill(kind)
         self.window.say(f"Kept as the preset “{name}”.")
 
@@ -275,7 +303,8 @@ class Planning(Feature):
         """Delete one of the user's presets; settings stay."""
         self.own.delete(kind, name)
         if self._chosen[kind] == name:
-            self._chosen[kind] = "standard"
+            with self.window.history.follow(None):
+                self._chosen[kind] = "standard"
         self._refill(kind)
         self.window.say(f"Deleted the preset “{name}”.")
 

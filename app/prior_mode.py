@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -130,18 +131,24 @@ class PriorMode(QObject):
     def add_files(self, paths: Iterable[Path]) -> None:
         """Take what was dropped in this mode: folders of structures, clouds, a prior to start from."""
         # what is named as validation comes last, so that two files dropped together find their places
-        for path in sorted(paths, key=lambda p: "val" in p.stem.lower()):
-            if path.is_dir():
-                self.session.open(TRAINING, path)
-            elif path.suffix.lower() == ".safetensors":
-                self._window.in_background(partial(read_card, path), partial(self._weights, path))
-            elif path.name.lower().removesuffix(".gz").endswith(_STRUCTURES):
-                self._window.complain(STRUCTURE.format(name=path.name))
-            elif TRAINING in self.session.sources and VALIDATION not in self.session.sources:
-                self.session.open(VALIDATION, path)
-                self._window.say(f"{path.name} is used to judge the prior by; it does not learn from it.")
-            else:
-                self.session.open(TRAINING, path)
+        ordered = sorted(paths, key=lambda p: "val" in p.stem.lower())
+        several = self._window.history.step(f"add {len(ordered)} files")
+        with several if len(ordered) > 1 else nullcontext():
+            for path in ordered:
+                self._add_file(path)
+
+    def _add_file(self, path: Path) -> None:
+        if path.is_dir():
+            self.session.open(TRAINING, path)
+        elif path.suffix.lower() == ".safetensors":
+            self._window.in_background(partial(read_card, path), partial(self._weights, path))
+        elif path.name.lower().removesuffix(".gz").endswith(_STRUCTURES):
+            self._window.complain(STRUCTURE.format(name=path.name))
+        elif TRAINING in self.session.sources and VALIDATION not in self.session.sources:
+            self.session.open(VALIDATION, path)
+            self._window.say(f"{path.name} is used to judge the prior by; it does not learn from it.")
+        else:
+            self.session.open(TRAINING, path)
 
     def _weights(self, path: Path, card: DenoiserCard | None) -> None:
         if card is not None:
@@ -213,10 +220,11 @@ class PriorMode(QObject):
         if self._folder is None:
             return
         weights = self._kept or str(_weights_of(self._folder))
-        self.mode_wanted.emit("dps")
         session = self._window.session
-        session.set_prior(NetworkPrior(weights=weights).model_dump())
-        session.loaded.emit()
+        with self._window.history.step(f"use the prior {self._kept or self._title or 'of this training'}"):
+            self.mode_wanted.emit("dps")
+            session.set_prior(NetworkPrior(weights=weights).model_dump())
+            session.loaded.emit()
 
 
 def suggested(title: str) -> str:

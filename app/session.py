@@ -157,7 +157,7 @@ class Session(QObject):
         self._tickets[number] = self._background.submit(
             partial(check_row, *facts),
             lambda found: self._found(number, found, facts, cause),
-            lambda error: self._not_usable(number, words(error), facts),
+            lambda error: self._found(number, words(error), facts, cause),
         )
 
     def _drop_check(self, number: int) -> None:
@@ -165,12 +165,19 @@ class Session(QObject):
         if ticket is not None:
             ticket.drop()
 
-    def _found(self, number: int, found: Checked, facts: Facts, cause: Step | None) -> None:
+    def _found(self, number: int, found: Checked | str, facts: Facts, cause: Step | None) -> None:
         self._tickets.pop(number, None)
         self._known[facts] = found
-        if number in self.evidence:
+        row = self.evidence.get(number)
+        if row is not None:
             with self.history.follow(cause):
-                self._take_in(self.evidence[number], found)
+                if isinstance(found, str):
+                    row.checked, row.state, row.problem = None, "problem", found
+                    self.updated.emit(number)
+                    self.changed.emit()
+                else:
+                    self._take_in(row, found)
+                self._pair()  # also after a problem: others may have waited for this row
 
     def _take_in(self, row: Evidence, found: Checked) -> None:
         number = row.number
@@ -194,16 +201,6 @@ class Session(QObject):
                 row.roles[0] if len(row.roles) == 1 else ("coarse_map" if found.kind == "volume" else None)
             )
         self._judge(row)
-        self._pair()
-
-    def _not_usable(self, number: int, problem: str, facts: Facts) -> None:
-        self._tickets.pop(number, None)
-        self._known[facts] = problem
-        row = self.evidence.get(number)
-        if row is not None:
-            row.checked, row.state, row.problem = None, "problem", problem
-            self.updated.emit(number)
-            self.changed.emit()
 
     def _judge(self, row: Evidence) -> None:
         row.judge()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from pydantic_core import PydanticUndefined
 from PySide6.QtCore import QSize, Qt, Signal
 from PySide6.QtGui import QImage, QMouseEvent, QPixmap
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton, QSizePolicy, QToolButton, QVBoxLayout
@@ -32,6 +33,7 @@ class EvidenceCard(QFrame):
         self.setObjectName("card")
         self.form: ModelForm | None = None
         self._form_role = ""
+        self._filled: dict[str, Any] = {}  # what the form was last given
         self._title = QLabel()
         self._title.setObjectName("title")
         self._title.setWordWrap(True)
@@ -127,12 +129,8 @@ class EvidenceCard(QFrame):
         if self.form is not None and self._form_role != evidence.role:
             self._drop_form()
             self._show_form(self._settings.isChecked())
-        elif (
-            self._form_role == evidence.role
-            and self.form is not None
-            and not self.form.isAncestorOf(self.focusWidget())
-        ):
-            self.form.set_values(evidence.options)
+        elif self.form is not None:
+            self._fill_form()
         if evidence.role == "projection_points" and "rotation" not in evidence.options and editable:
             self._settings.setChecked(True)
         if self.property("state") != evidence.state:
@@ -176,7 +174,7 @@ class EvidenceCard(QFrame):
             role = self._evidence.role
             self._form_role = role
             self.form = ModelForm(MODELS[role], exclude=PATH_FIELDS[role])
-            self.form.set_values(self._evidence.options)
+            self._fill_form()
             self.form.changed.connect(self._form_edited)
             chains = self._evidence.checked.chains if self._evidence.checked else ()
             if role == "subunit" and chains:
@@ -187,6 +185,21 @@ class EvidenceCard(QFrame):
             self._layout.addWidget(self.form)
         if self.form is not None:
             self.form.setVisible(shown)
+
+    def _fill_form(self) -> None:
+        """Show the row's options, and defaults for those that it hasn't; what is typed stays if it is so."""
+        form, evidence = self.form, self._evidence
+        if form is None or evidence is None:
+            return
+        wanted = {}
+        for name in form.values_shown():
+            default = form.default(name)
+            wanted[name] = evidence.options.get(name, None if default is PydanticUndefined else default)
+        entered = None if form.check() else form.values()
+        if entered is None and wanted == self._filled:
+            return  # something is typed that can't be used: it stays until the options change
+        self._filled = wanted
+        form.set_values({n: v for n, v in wanted.items() if entered is None or entered[n] != v})
 
     def _drop_form(self) -> None:
         if self.form is not None:

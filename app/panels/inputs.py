@@ -72,7 +72,7 @@ class InputsPanel(QWidget):
             card.retint()
 
     def add(self, evidence: Evidence) -> None:
-        """Show a new row."""
+        """Show a row that is new, or that has come back."""
         card = EvidenceCard()
         number = evidence.number
         card.role_chosen.connect(partial(self._forward_role, number))
@@ -81,7 +81,8 @@ class InputsPanel(QWidget):
         card.ab_initio_wanted.connect(partial(self._forward_ab_initio, number))
         card.image_clicked.connect(partial(self._forward_image, number))
         self.cards[number] = card
-        self._list.insertWidget(self._list.count() - 1, card)
+        # below the words for an empty list, in the order in which they were added, also after an undo
+        self._list.insertWidget(1 + sum(other < number for other in self.cards), card)
         card.show_evidence(evidence)
         self._empty.setVisible(False)
 
