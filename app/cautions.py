@@ -56,6 +56,7 @@ class Seen:
     finest_A : the best resolution that the files claim for a class average, Å.
     prior_points : points of the clouds that the prior has learnt.
     clouds : to train a prior on.
+    coverage : what is wrong with the directions of the selected class averages, in words.
     """
 
     rotations: NDArray[np.float64] = field(default_factory=lambda: np.zeros((0, 3, 3)))
@@ -66,6 +67,7 @@ class Seen:
     finest_A: float = 0.0
     prior_points: int = 0
     clouds: int = 0
+    coverage: str = ""
 
 
 def cautions(
@@ -165,6 +167,13 @@ def _of_points(spec: DpsSpec, seen: Seen) -> list[Caution]:
 
 def _of_volumes(spec: SdsSpec, seen: Seen, facts: Facts) -> list[Caution]:
     found: list[Caution] = []
+    if seen.coverage:
+        found.append(Caution(
+            "view coverage", seen.coverage,
+            "A map holds only what some image shows; no method can see the rest.",
+            "Select images that look from elsewhere: the map of directions below the images shows where "
+            "none do.",
+        ))  # fmt: skip
     count = facts.images
     if (
         spec.volumes == "each"

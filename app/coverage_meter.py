@@ -57,10 +57,11 @@ class CoverageMeter:
 
     def set_poses(self, rotations: Floats, symmetry: str, selected: NDArray[np.bool_]) -> None:
         """Judge a selection (n,) of images with these rotations (n, 3, 3) from now on."""
-        self._selected = selected
         if self._of == (id(rotations), symmetry):
-            self.judge(selected)
+            if not np.array_equal(selected, self._selected):
+                self.judge(selected)
             return
+        self._selected = selected
         self._of, self._rotations, self._map = (id(rotations), symmetry), rotations, None
         self._judging.drop()
         self._building.drop()

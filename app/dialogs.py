@@ -75,6 +75,15 @@ class Dialogs:
         dialog.deleteLater()
         return name
 
+    def new_name(
+        self, title: str, what: str, explained: str, suggestion: str, problem: Callable[[str], str]
+    ) -> str | None:
+        """A name for something else; ``problem`` says why a name can't be used."""
+        dialog = KeepDialog(suggestion, problem, self._parent, title=title, words=explained, what=what)
+        name = dialog.name.text().strip() if dialog.exec() == QDialog.DialogCode.Accepted else None
+        dialog.deleteLater()
+        return name
+
     def note(self, name: str, text: str) -> str | None:
         """A note about a run; None leaves it as it is."""
         answer, given = QInputDialog.getMultiLineText(self._parent, "Note", f"Note about {name}:", text)

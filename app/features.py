@@ -32,6 +32,8 @@ FEATURES: tuple[str, ...] = (
     "app.hand:Hand",
     "app.gallery_state:GalleryState",
     "app.view_coverage:ViewCoverage",
+    "app.gallery_state:GalleryState",
+    "app.view_coverage:ViewCoverage",
     "app.edit_menu:EditMenu",
     "app.scrubber:ScrubberFeature",
     "app.movies:Movies",

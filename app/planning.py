@@ -193,6 +193,7 @@ class Planning(Feature):
             pixel_size_A=modes.averages.pixel_size_A,
             finest_A=best if np.isfinite(best) else 0.0,
             coverage=modes.averages.coverage.warning() if modes.averages.coverage else "",
+            coverage=modes.averages.coverage.warning() if modes.averages.coverage else "",
         )
 
     def _tip(self, cost: Estimate) -> str:

@@ -126,13 +126,20 @@ class CoverageCard(QWidget):
     Attributes
     ----------
     direction_clicked : of view, x, y, z in the frame of the object.
+
+    Parameters
+    ----------
+    clickable : whether a click on the map leads anywhere.
     """
 
     direction_clicked = Signal(float, float, float)
 
-    def __init__(self, parent: QWidget | None = None) -> None:
+    def __init__(self, parent: QWidget | None = None, *, clickable: bool = True) -> None:
         super().__init__(parent)
+        self._clickable = clickable
         self.map = CoverageMapView()
+        if not clickable:
+            self.map.unsetCursor()
         self.map.direction_clicked.connect(self.direction_clicked)
         self._title = QLabel("Directions of view")
         self._title.setObjectName("title")
@@ -178,9 +185,9 @@ class CoverageCard(QWidget):
         tip = (
             f"All directions that the object can be seen from, on a map of equal areas; z is up, x in the "
             f"middle. Full colour: a selected view lies within {REACH_DEG:.0f}°. Dots: the views; seen from "
-            f"behind a projection is only mirrored, so each is there twice. Poses: {source}. "
-            "Click a place to go to the image that looks from there."
+            f"behind a projection is only mirrored, so each is there twice. Poses: {source}."
         )
+        tip += " Click a place to go to the image that looks from there." if self._clickable else ""
         self._title.setToolTip(tip)
         self._words.setToolTip(tip)
         self.map.setAccessibleDescription(" ".join(filter(None, (words, warning))))

@@ -30,6 +30,7 @@ class GalleryCells(QStyledItemDelegate):
 
     Attributes
     ----------
+    place : how large a place in the grid is.
     kept : number of the picture's version and the cell, by image; the least recently drawn first.
     band : rows under a rubber band, and whether they are to be used.
     """
@@ -39,6 +40,7 @@ class GalleryCells(QStyledItemDelegate):
         self._model = model
         self.side = side
         self.lines = 1
+        self.place = QSize(side, side)
         self.budget_s = BUDGET_S
         self.kept: dict[int, tuple[tuple[int, bool], QPixmap]] = {}
         self.unfinished: list[QRect] = []
@@ -53,6 +55,10 @@ class GalleryCells(QStyledItemDelegate):
     def cell(self, metrics: QFontMetrics, lines: int) -> QSize:
         """How large one place is."""
         return QSize(self.side + 2 * GAP, self.side + 2 * GAP + lines * metrics.height() + 2)
+
+    def sizeHint(self, _option: QStyleOptionViewItem, _index: QModelIndex | QPersistentModelIndex) -> QSize:
+        """The whole place: what isn't in it isn't drawn again when its image changes."""
+        return self.place
 
     def frame_of(self, rect: QRect) -> QRect:
         """Where the picture is in a place."""

@@ -102,6 +102,7 @@ class GalleryView(QListView):
         free = self.width() - 2 * self.frameWidth() - self.verticalScrollBar().sizeHint().width() - 2
         cell.setWidth(max(cell.width(), free // max(1, free // cell.width())))
         if cell != self.gridSize():
+            self.delegate.place = cell
             self.setGridSize(cell)
         self.verticalScrollBar().setSingleStep(max(20, self.gridSize().height() // 3))
 
