@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from PySide6.QtWidgets import QDialog, QFileDialog, QInputDialog, QMessageBox, QWidget
 
 from app.panels.keep_prior import KeepDialog
+
+if TYPE_CHECKING:
+    from app.panels.picture_dialog import PictureWish
 
 INPUTS = (
     "All inputs (*.mrc *.mrcs *.map *.ccp4 *.star *.pdb *.cif *.ent *.pdb1 *.gz *.csv *.npz "
@@ -62,6 +66,15 @@ class Dialogs:
         """A file to write."""
         name, _ = QFileDialog.getSaveFileName(self._parent, title, suggestion, kinds)
         return Path(name) if name else None
+
+    def picture(self, size: tuple[int, int], largest: int, last: PictureWish | None) -> PictureWish | None:
+        """How large a picture is to be, and on what ground; ``size`` is what the window shows, pixels."""
+        from app.panels.picture_dialog import PictureDialog
+
+        dialog = PictureDialog(*size, largest, last, self._parent)
+        wish = dialog.wish() if dialog.exec() == QDialog.DialogCode.Accepted else None
+        dialog.deleteLater()
+        return wish
 
     def clouds(self, folder: str, title: str) -> Path | None:
         """A file of point clouds."""

@@ -6,12 +6,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, Signal
+from PySide6.QtGui import QImage
 
 from app.background import words
 from app.exporting import choices_of, export, typical_spacing_A
 from app.panels.export import ExportDialog, ExportWish
+from app.panels.picture_dialog import PictureWish
 from app.panels.plot import KINDS, Plot
+from app.pictures import canvas_of, encoded, largest_of, named, picture_of, size_of
 from app.run_files import StoredRun
+from engine.errors import VerglasError
 from engine.io.atomic import atomic_path
 
 if TYPE_CHECKING:
@@ -37,6 +41,7 @@ class Saving(QObject):
     def __init__(self, window: MainWindow) -> None:
         super().__init__(window)
         self._window = window
+        self._last: PictureWish | None = None
 
     def export(self) -> None:
         """Ask how, and export what is shown: an ensemble, or volumes."""
@@ -83,23 +88,36 @@ class Saving(QObject):
         self.failed.emit(words(error))
 
     def save_screenshot(self) -> None:
-        """Save the picture in the middle."""
+        """Ask how large and where, and save the picture in the middle."""
         window = self._window
-        image = window.viewer.screenshot()
+        viewer = window.viewer
+        wish = None
+        if canvas_of(viewer) is not None:
+            wish = window.dialogs.picture(size_of(viewer), largest_of(viewer), self._last)
+            if wish is None:
+                return
+            self._last = wish
         suggestion = str(window.session.runs_folder / "verglas.png")
-        path = window.dialogs.save_as("Save the picture", suggestion, "Picture (*.png)")
-        if path is not None:
-            self.save_image(image, path)
+        path = window.dialogs.save_as("Save the picture", suggestion, "Picture (*.png *.jpg *.tif)")
+        if path is not None and wish is not None:
+            self.save_picture(wish, path)
+        elif path is not None:
+            self.save_image(viewer.screenshot(), path)
 
-    def save_image(self, image: object, path: Path) -> None:
-        """Write a QImage; PNG unless the name says otherwise."""
-        window = self._window
-        target = str(path.with_suffix(path.suffix or ".png"))
+    def save_picture(self, wish: PictureWish, path: Path) -> None:
+        """Draw what the middle shows as it is wished, and write it."""
+        try:
+            image = picture_of(self._window.viewer, wish)
+        except VerglasError as exc:
+            self._window.dialogs.problem("Save a picture", words(exc))
+            return
+        self.save_image(image, path)
+
+    def save_image(self, image: QImage, path: Path) -> None:
+        """Write a picture; PNG unless the name says otherwise."""
+        window, target = self._window, named(path)
         window.in_background(
-            lambda: image.save(target),  # type: ignore[attr-defined]
-            lambda done: (window.say if done else window.complain)(
-                f"Saved {target}." if done else f"{target} can't be written."
-            ),
+            lambda: _write(target, encoded(image, target)), lambda _done: window.say(f"Saved {target}.")
         )
 
     def save_plot(self, plot: Plot, kind: str) -> None:

@@ -28,10 +28,12 @@ class OverlayState:
     A_per_pixel : Å per logical pixel; 0 hides the scale bar.
     colour_range : ends of the colour bar, Å; None hides it.
     legend : (name, #rrggbb) of the samples shown.
+    scale_bar : whether it is drawn.
     axes : of x, y and z how far each unit vector points right, up and towards the viewer; None hides them.
     """
 
     A_per_pixel: float = 0.0
+    scale_bar: bool = True
     colour_range: tuple[float, float] | None = None
     colour_title: str = ""
     caption: str = ""
@@ -94,7 +96,7 @@ class Overlay(QWidget):
             self._draw_picture(painter, width, height)
         if self.state.axes is not None and min(width, height) >= LEAST_SIZE and self.state.A_per_pixel > 0:
             self._draw_axes(painter, width, height)
-        if self.state.A_per_pixel > 0:
+        if self.state.A_per_pixel > 0 and self.state.scale_bar:
             self._draw_scale_bar(painter, width, height)
         if self.state.colour_range is not None:
             self._draw_colour_bar(painter, width, height)

@@ -11,6 +11,7 @@ from PySide6.QtWidgets import QWidget
 from app.viewers.overlay import bar_length_A
 
 if TYPE_CHECKING:
+    from app.style import Theme
     from app.viewers.tiles import TilesView
 
 MARGIN = 8.0
@@ -45,20 +46,31 @@ class TileCaptions(QWidget):
         )
         self.update()
 
-    def draw(self, painter: QPainter, view: TilesView, width: float, height: float) -> None:
-        """Draw the words into any device of this logical size."""
+    def draw(
+        self,
+        painter: QPainter,
+        view: TilesView,
+        width: float,
+        height: float,
+        *,
+        bar: bool = True,
+        words: bool = True,
+        theme: Theme | None = None,
+    ) -> None:
+        """Draw words and scale bars into any device of this logical size."""
+        theme = theme or view.theme
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        factor_x, factor_y = width / max(1, view.width()), height / max(1, view.height())
-        for index, tile in enumerate(view.tiles):
-            box = view.box(index)
+        boxes = view.boxes(width, height)
+        for index, (tile, box) in enumerate(zip(view.tiles, boxes, strict=True)):
             if box.isEmpty():
                 continue
-            box = QRectF(
-                box.x() * factor_x, box.y() * factor_y, box.width() * factor_x, box.height() * factor_y
-            )
             painter.save()
             painter.setClipRect(box)
-            theme = view.theme
+            if bar:
+                self._draw_bar(painter, view, index, box, theme)
+            if not words:
+                painter.restore()
+                continue
             title = QFont(self.font())
             title.setWeight(QFont.Weight.DemiBold)
             painter.setFont(self.font())
@@ -92,21 +104,21 @@ class TileCaptions(QWidget):
                 QPointF(box.left() + MARGIN, box.top() + 8 + bold.height() + plain.ascent()),
                 plain.elidedText(tile.caption, elide, int(box.width() - 2 * MARGIN)),
             )
-            self._draw_bar(painter, view, index, box)
             if view.marked == index:
                 painter.setPen(QPen(QColor(theme.accent), 2))
                 painter.setBrush(Qt.BrushStyle.NoBrush)
                 painter.drawRect(box.adjusted(1, 1, -1, -1))
             painter.restore()
 
-    def _draw_bar(self, painter: QPainter, view: TilesView, index: int, box: QRectF) -> None:
-        scale = view.A_per_pixel(index)
+    def _draw_bar(self, painter: QPainter, view: TilesView, index: int, box: QRectF, theme: Theme) -> None:
+        scale = view.A_per_pixel(index, box)
         length = bar_length_A(scale, min(120.0, box.width() * 0.3))
         if not length:
             return
         pixels = length / scale
-        painter.fillRect(QRectF(box.left() + MARGIN, box.bottom() - 10, pixels, 3), QColor(view.theme.text))
-        painter.setPen(QColor(view.theme.text))
+        painter.fillRect(QRectF(box.left() + MARGIN, box.bottom() - 10, pixels, 3), QColor(theme.text))
+        painter.setFont(self.font())
+        painter.setPen(QColor(theme.text))
         painter.drawText(QPointF(box.left() + MARGIN, box.bottom() - 14), f"{length:g} Å")
 
     def paintEvent(self, event: QPaintEvent) -> None:

@@ -21,6 +21,7 @@ from vispy import app, gloo
 from app.style import LIGHT, Theme
 from app.surfaces import EMPTY, Surface
 from app.viewers.colours import rgb
+from app.viewers.large import check_size
 from app.viewers.raster import Picture, renderer
 from app.viewers.scene import START, directions
 from app.viewers.tile_captions import TileCaptions
@@ -216,18 +217,18 @@ class TilesView(QWidget):
         self.enlarged = index
         self.refresh()
 
-    def A_per_pixel(self, index: int) -> float:
-        """Å per logical pixel in a tile."""
-        box = self.box(index)
+    def A_per_pixel(self, index: int, box: QRectF | None = None) -> float:
+        """Å per logical pixel in a tile, as it is here or in another box."""
+        box = self.box(index) if box is None else box
         return self._height_A(index) / max(1.0, min(box.width(), box.height() - CAPTION_PX))
 
     def box(self, index: int) -> QRectF:
         """Where a tile is, logical pixels of this widget; empty if it is hidden."""
-        return self._boxes(float(self.width()), float(self.height()))[index]
+        return self.boxes(float(self.width()), float(self.height()))[index]
 
     def at(self, x: float, y: float) -> int | None:
         """Which tile is at a place."""
-        for index, box in enumerate(self._boxes(float(self.width()), float(self.height()))):
+        for index, box in enumerate(self.boxes(float(self.width()), float(self.height()))):
             if box.contains(x, y):
                 return index
         return None
@@ -239,21 +240,35 @@ class TilesView(QWidget):
         ratio = float(self.canvas.pixel_scale)
         return self.rendered(round(self.width() * ratio), round(self.height() * ratio))
 
-    def rendered(self, width: int, height: int, *, transparent: bool = False, words: bool = True) -> QImage:
-        """The page as a picture of any size, pixels."""
+    def rendered(
+        self, width: int, height: int, *, transparent: bool = False, bar: bool = True, words: bool = True
+    ) -> QImage:
+        """The page as a picture of any size, pixels.
+
+        Raises
+        ------
+        InputError
+            If this computer's OpenGL can't.
+        """
         self.canvas.set_current()
+        ratio = min(width / max(1, self.width()), height / max(1, self.height()))
+        check_size(width, height, self._widest_point(width, height, ratio))
         buffer = gloo.FrameBuffer(gloo.RenderBuffer((height, width)), gloo.RenderBuffer((height, width)))
-        ratio = width / max(1, self.width())
         with buffer:
             self._draw(width, height, ratio, clear=transparent)
             pixels = np.ascontiguousarray(buffer.read("color"))
         buffer.delete()
-        image = QImage(pixels.data, width, height, 4 * width, QImage.Format.Format_RGBA8888).copy()
-        if words:
+        kind = QImage.Format.Format_RGBA8888_Premultiplied
+        image = QImage(pixels.data, width, height, 4 * width, kind).copy()
+        if words or bar:
             image.setDevicePixelRatio(ratio)
             painter = QPainter(image)
-            self.captions.draw(painter, self, width / ratio, height / ratio)
+            theme = LIGHT if transparent else self.theme  # what is clear is put on light paper
+            self.captions.draw(
+                painter, self, width / ratio, height / ratio, bar=bar, words=words, theme=theme
+            )
             painter.end()
+            image.setDevicePixelRatio(1.0)
         return image
 
     def release(self) -> None:
@@ -289,7 +304,8 @@ class TilesView(QWidget):
                 place.camera = replace(self._places[index].camera)
         self.refresh()
 
-    def _boxes(self, width: float, height: float) -> list[QRectF]:
+    def boxes(self, width: float, height: float) -> list[QRectF]:
+        """Where the tiles are on a page of this size."""
         count = len(self._places)
         if self.enlarged is not None:
             whole = QRectF(0, 0, width, height)
@@ -303,6 +319,23 @@ class TilesView(QWidget):
         places = self._places if self.same_scale else [self._places[index]]
         radius = max(place.tile.radius_A for place in places)
         return FRAMING * radius / self._places[index].camera.zoom
+
+    def _widest_point(self, width: float, height: float, ratio: float) -> float:
+        """Diameter of the largest point of a picture, pixels."""
+        found = 0.0
+        for index, box in enumerate(self.boxes(width / ratio, height / ratio)):
+            tile = self._places[index].tile
+            if tile.points_A is not None and not box.isEmpty():
+                found = max(found, self._point_A(tile) * self._per_A(index, box, ratio))
+        return found
+
+    def _point_A(self, tile: Tile) -> float:
+        count = max(1, len(tile.points_A)) if tile.points_A is not None else 1
+        return POINT_SHARE * tile.radius_A * count ** (-1 / 3)
+
+    def _per_A(self, index: int, box: QRectF, ratio: float) -> float:
+        """Real pixels for an Å."""
+        return max(1.0, min(box.width(), box.height() - CAPTION_PX) * ratio) / self._height_A(index)
 
     def _draw_frame(self, _event: Any) -> None:
         begun = time.perf_counter()
@@ -322,7 +355,7 @@ class TilesView(QWidget):
         gap = (0.0, 0.0, 0.0, 0.0) if clear else (*rgb(self.theme.border if full else self.theme.window), 1.0)
         gloo.clear(color=gap, depth=True)
         gloo.set_state(scissor_test=True)
-        for index, box in enumerate(self._boxes(width / ratio, height / ratio)):
+        for index, box in enumerate(self.boxes(width / ratio, height / ratio)):
             if box.isEmpty():
                 continue
             left, right = round(box.left() * ratio), round(box.right() * ratio)
@@ -344,9 +377,7 @@ class TilesView(QWidget):
             program["u_axes"] = axes.T.reshape(-1)  # column after column
             program["u_scale"], program["u_pan"] = scale, pan
         if place.position is not None and place.tile.points_A is not None:
-            count = max(1, len(place.tile.points_A))
-            diameter_A = POINT_SHARE * place.tile.radius_A * count ** (-1 / 3)
-            self._points["u_size"] = max(1.5, diameter_A * per_A)
+            self._points["u_size"] = max(1.5, self._point_A(place.tile) * per_A)
             self._points["a_position"], self._points["a_colour"] = place.position, place.colour
             self._points.draw("points")
         elif len(place.surface.faces):
