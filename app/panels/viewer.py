@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QPoint, QSize, Qt, Signal
 from PySide6.QtGui import QImage, QResizeEvent
@@ -19,13 +20,16 @@ from app import style
 from app.number_fields import ChoiceBox
 from app.panels.elided import ElidedLabel
 from app.panels.images_page import ImagesPage
+from app.panels.late import Late
 from app.panels.page import Page
 from app.panels.view_drawer import PAGES as DRAWER_PAGES
 from app.panels.view_drawer import ViewDrawer
 from app.panels.volume_page import VolumePage
-from app.style import Theme
-from app.viewers.points import PointsView
-from app.viewers.scene import ALONG_Z
+from app.style import LIGHT, Theme
+from app.viewers.look import ALONG_Z
+
+if TYPE_CHECKING:
+    from app.viewers.points import PointsView
 
 COLOURS = (("sample", "Colour by sample"), ("spread", "Colour by spread"))
 OWN_PAGES = ("welcome", "points")  # under the controls of the point clouds
@@ -39,7 +43,13 @@ STEPS = (
 
 
 class ViewerPanel(QWidget):
-    """Toolbar, welcome page and :class:`~app.viewers.points.PointsView`."""
+    """Toolbar, welcome page and :class:`~app.viewers.points.PointsView`.
+
+    Attributes
+    ----------
+    kept : page that the user looks at and that no picture of a run takes away; empty for none.
+    held : whether an earlier picture of the run is looked at, so that newer ones wait.
+    """
 
     by_spread_chosen = Signal(bool)
     colour_chosen = Signal(str)
@@ -52,7 +62,8 @@ class ViewerPanel(QWidget):
         super().__init__(parent)
         self.kept, self.offered = "", ""
         self.held = False
-        self.points = PointsView()
+        self._theme = LIGHT
+        self.late_points = Late(self._make_points)
         self._sample = ChoiceBox()
         self._sample.setMaximumWidth(130)
         self._sample.setToolTip("Show all samples together, or one ([ and ])")
@@ -69,7 +80,7 @@ class ViewerPanel(QWidget):
         self._compare = self._button("Compare side by side (T)")
         self._compare.clicked.connect(self.compare_wanted)
         self._reset = self._button("Show everything, from the first direction (Home)")
-        self._reset.clicked.connect(self.points.reset_view)
+        self._reset.clicked.connect(lambda: self.points.reset_view())
         self._shot = self._button("Save a picture (Ctrl+Shift+S)")
         self._shot.clicked.connect(self.screenshot_wanted)
         self._view = self._button("View settings: point size, background, clipping, what is laid over (V)")
@@ -87,7 +98,7 @@ class ViewerPanel(QWidget):
         self._stack = QStackedWidget()
         self._pages: dict[str, QWidget] = {}
         self.add_page("welcome", self._welcome_page())
-        self.add_page("points", self.points)
+        self.add_page("points", self.late_points)
         self.volume, self.images = VolumePage(), ImagesPage()
         self.add_page("volume", self.volume)
         self.add_page("images", self.images)
@@ -100,11 +111,25 @@ class ViewerPanel(QWidget):
         layout.addWidget(self._bar)
         layout.addWidget(self._stack, 1)
         self.drawer = ViewDrawer(self)
-        self.drawer.size_changed.connect(self.points.set_size_factor)
+        self.drawer.size_changed.connect(lambda factor: self.points.set_size_factor(factor))
         self.drawer.closed.connect(self.toggle_drawer)
         self._drawer_open = False
         self.set_samples(0)
         self.retint()
+
+    @property
+    def points(self) -> PointsView:
+        """The point clouds; made when it is first asked for, since OpenGL takes its time."""
+        return self.late_points.widget
+
+    def _make_points(self) -> PointsView:
+        from app.viewers.points import PointsView
+
+        view = PointsView()
+        view.set_theme(self._theme)
+        view.set_sample(self._sample.currentData())
+        view.set_by_spread(self.by_spread)
+        return view
 
     def add_page(self, name: str, page: QWidget) -> None:
         """Add something that can fill the middle; it brings its own controls."""
@@ -157,6 +182,11 @@ class ViewerPanel(QWidget):
         """What fills the middle."""
         return next(n for n, page in self._pages.items() if page is self._stack.currentWidget())
 
+    @property
+    def shown(self) -> QWidget:
+        """The page that fills the middle."""
+        return self._stack.currentWidget()
+
     def retint(self) -> None:
         """Draw the icons in the present colours."""
         self._compare.setIcon(style.icon("tiles"))
@@ -167,7 +197,9 @@ class ViewerPanel(QWidget):
 
     def set_theme(self, theme: Theme) -> None:
         """Use a theme's colours."""
-        self.points.set_theme(theme)
+        self._theme = theme
+        if self.late_points.made is not None:
+            self.points.set_theme(theme)
         for page in self._pages.values():
             if isinstance(page, Page):
                 page.set_theme(theme)
@@ -188,7 +220,8 @@ class ViewerPanel(QWidget):
             self._sample.addItem(f"Sample {i + 1}", i)
         self._sample.setCurrentIndex(chosen + 1 if chosen is not None and chosen < count else 0)
         self._sample.blockSignals(False)
-        self.points.set_sample(self._sample.currentData())
+        if self.late_points.made is not None:
+            self.points.set_sample(self._sample.currentData())
 
     def set_spread_offered(self, on: bool) -> None:
         """Whether the samples are answers to one question, so that their spread means something."""
@@ -274,7 +307,8 @@ class ViewerPanel(QWidget):
 
     def release(self) -> None:
         """Give the canvases back."""
-        self.points.release()
+        if self.late_points.made is not None:
+            self.points.release()
         for page in self._pages.values():
             if isinstance(page, Page):
                 page.release()
