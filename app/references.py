@@ -156,7 +156,5 @@ def _points(path: Path, points: NDArray[np.floating]) -> Reference:
 
 
 def first_level_share(density: Density) -> float:
-    """A share of the box that a first surface of a map encloses: about what is clearly above the rest."""
-    profile = profile_of(density)
-    low, high = profile.level(0.5), profile.level(0.0005)
-    return float(np.clip(profile.share(low + 0.35 * (high - low)), 1e-4, 0.2))
+    """A share of the box that a first surface of a map encloses: what is clearly above the rest."""
+    return profile_of(density).first_share()

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-FIRST_SHARE = 0.01  # of the voxels: what the first surface encloses
-MOST_SHARE = 0.3
+LEAST_SHARE, MOST_SHARE = 1e-4, 0.3  # of the voxels: what a surface may enclose
+PROTEIN_DA_PER_A3 = 0.81  # 1.35 g/cm3
 PROFILE_VOXELS = 300_000
 BINS = 120
 SLAB_VOXELS = 250_000  # marching cubes keeps Python's lock: a slab of this size holds it for about 8 ms
@@ -63,6 +63,14 @@ class Profile:
     def share(self, level: float) -> float:
         """The share of the voxels above a level."""
         return float(np.interp(level, self.levels, self.shares))
+
+    def first_share(self) -> float:
+        """The share of the voxels that a first surface encloses: what is clearly above the rest.
+
+        One percent of the box, as usual for deposited maps, is a fifth of a particle that fills its box.
+        """
+        low, high = self.level(0.5), self.level(0.0005)
+        return float(np.clip(self.share(low + 0.35 * (high - low)), LEAST_SHARE, MOST_SHARE))
 
     @property
     def range(self) -> tuple[float, float]:
@@ -199,17 +207,19 @@ def sample(density: Density, points_A: NDArray[np.floating]) -> NDArray[np.float
 
 def show(
     density: Density,
-    share: float,
+    share: float | None = None,
     *,
     colour_by: Density | None = None,
     rough_only: bool = False,
     smooth: bool = True,
 ) -> Shown:
-    """Everything that is needed to draw a map at the level that encloses a share of its voxels."""
+    """Everything that is needed to draw a map at the level that encloses a share of its voxels.
+
+    Without a share it is :meth:`Profile.first_share`.
+    """
     profile = profile_of(density)
-    return at_level(
-        density, profile, profile.level(share), colour_by=colour_by, rough_only=rough_only, smooth=smooth
-    )
+    level = profile.level(profile.first_share() if share is None else share)
+    return at_level(density, profile, level, colour_by=colour_by, rough_only=rough_only, smooth=smooth)
 
 
 def at_level(

@@ -8,7 +8,7 @@ from PySide6.QtCore import QObject, QTimer, Signal, Slot
 
 from app.background import Background, words
 from app.newest import Newest
-from app.surfaces import FIRST_SHARE, Density, Shown, Surface, at_level, isosurface, profile_of, show
+from app.surfaces import Density, Shown, Surface, at_level, show
 
 FINE_AFTER_MS = 200
 LIVE_VOXELS = 80**3  # of a map that moves: beyond, only the rough surface is made until it rests
@@ -18,7 +18,8 @@ class VolumeControl(QObject):
     """The maps shown: one as a surface, perhaps coloured by a second, perhaps with a third laid over.
 
     What is kept from map to map is the share of the box that the surface encloses: maps that are
-    still forming grow denser, and volumes of one landscape enclose the same amount of matter.
+    still forming grow denser, and volumes of one landscape enclose the same amount of matter. Until
+    someone chooses it, the first map at rest does, and each map that is still forming for itself.
 
     Parameters
     ----------
@@ -33,7 +34,7 @@ class VolumeControl(QObject):
         super().__init__(parent)
         self.current: Shown | None = None
         self.density: Density | None = None
-        self.share = FIRST_SHARE
+        self.share: float | None = None
         self.colour_by: Density | None = None
         self.other: Density | None = None
         self.live = False
@@ -93,7 +94,7 @@ class VolumeControl(QObject):
         self._surfaces.drop()
         self._others.drop()
         self.current = self.density = self.colour_by = self.other = None
-        self.share, self.live = FIRST_SHARE, False
+        self.share, self.live = None, False
 
     # ---- inside ---------------------------------------------------------------------------------
 
@@ -121,11 +122,13 @@ class VolumeControl(QObject):
 
     def _got(self, shown: Shown) -> None:
         self.current = shown
+        if self.share is None and not self.live:
+            self.share = shown.profile.share(shown.level)
         self.shown.emit(shown)
 
     def _complain(self, error: Exception) -> None:
         self.failed.emit(words(error))
 
 
-def _overlay(density: Density, share: float) -> Surface:
-    return isosurface(density, profile_of(density).level(share))
+def _overlay(density: Density, share: float | None) -> Surface:
+    return show(density, share, smooth=False).fine

@@ -8,7 +8,7 @@ from PySide6.QtGui import QColor, QKeyEvent, QMouseEvent, QPainter, QPaintEvent,
 from PySide6.QtWidgets import QWidget
 
 from app.style import LIGHT, Theme
-from app.surfaces import Profile
+from app.surfaces import PROTEIN_DA_PER_A3, Profile
 
 STEPS = 200  # of the keyboard and the wheel from one end to the other
 MARGIN = 10.0
@@ -27,7 +27,7 @@ class LevelBar(QWidget):
         super().__init__(parent)
         self.theme = LIGHT
         self.profile: Profile | None = None
-        self.level = 0.0
+        self.level, self.box_A3 = 0.0, 0.0
         self._held = False
         self.setMinimumSize(160, 68)
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
@@ -40,10 +40,11 @@ class LevelBar(QWidget):
         self.theme = theme
         self.update()
 
-    def show_profile(self, profile: Profile | None, level: float) -> None:
-        """Show a histogram and the level; nothing is emitted."""
+    def show_profile(self, profile: Profile | None, level: float, box_A3: float = 0.0) -> None:
+        """Show a histogram and the level; nothing is emitted. The box's volume gives a mass."""
         # An answer to an earlier place must not pull the line back from under the mouse.
         self.profile, self.level = profile, self.level if self._held else level
+        self.box_A3 = box_A3
         self.setEnabled(profile is not None)
         self._describe()
 
@@ -57,8 +58,10 @@ class LevelBar(QWidget):
         """The level in words."""
         if self.profile is None:
             return ""
-        share = 100 * self.profile.share(self.level)
-        return f"Level {self.level:.3g} · encloses {share:.2g} % of the box"
+        share = self.profile.share(self.level)
+        text = f"Level {self.level:.3g} · encloses {100 * share:.2g} % of the box"
+        kDa = share * self.box_A3 * PROTEIN_DA_PER_A3 / 1000
+        return f"{text} · {_mass(kDa)} if protein" if kDa > 0 else text
 
     # ---- inside ---------------------------------------------------------------------------------
 
@@ -154,3 +157,10 @@ class LevelBar(QWidget):
         words = QRectF(MARGIN, bottom + 3, self.width() - 2 * MARGIN, metrics.height())
         painter.drawText(words, Qt.AlignmentFlag.AlignLeft, self.words())
         painter.end()
+
+
+def _mass(kDa: float) -> str:
+    """Two digits are more than a level tells."""
+    value, unit = (kDa / 1000, "MDa") if kDa >= 1000 else (kDa, "kDa")
+    digits = max(0, 1 - int(np.floor(np.log10(value))))
+    return f"{round(value, 1 - int(np.floor(np.log10(value)))):.{digits}f} {unit}"

@@ -141,7 +141,9 @@ class VolumePage(Page):
     def show_surface(self, shown: Shown) -> None:
         """Show a map that has been worked out."""
         self.volume.set_surfaces(shown.fine, shown.rough, radius_A=shown.density.half_A)
-        self.level.show_profile(shown.profile, shown.level)
+        density = shown.density
+        box_A3 = density.values.size * density.voxel_A**3
+        self.level.show_profile(shown.profile, shown.level, box_A3)
 
     def show_other(self, surface: Surface | None) -> None:
         """Lay a surface over, or take it away."""

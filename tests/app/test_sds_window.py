@@ -58,7 +58,10 @@ def test_a_finished_run_is_shown_and_explored(viewed: MainWindow, tmp_path: Path
     assert window.tabs.currentWidget() is panels.results
     assert window.viewer.page == "volume"
     assert page.volume.drawn() > 100
-    assert page.level.profile.share(page.level.level) == pytest.approx(0.01, rel=0.05)
+    assert page.level.profile.share(page.level.level) == pytest.approx(
+        page.level.profile.first_share(), rel=0.05
+    )
+    assert "Da if protein" in page.level.words()
     assert window.actions_.export.isEnabled()
     assert any("hand" in text for text in window.messages.texts())
 

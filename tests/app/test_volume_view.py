@@ -13,7 +13,6 @@ from app.panels.level_bar import LevelBar
 from app.style import DARK
 from app.surfaces import (
     EMPTY,
-    FIRST_SHARE,
     Density,
     Surface,
     at_level,
@@ -115,12 +114,21 @@ def test_a_smooth_surface_lies_where_the_density_says() -> None:
 def test_nothing_above_the_level_is_no_surface(values: np.ndarray) -> None:
     density = Density(values.astype(np.float32), 1.0)
     assert isosurface(density, 0.5) is EMPTY
-    assert len(show(density, FIRST_SHARE).fine.faces) == 0
+    assert len(show(density).fine.faces) == 0
 
 
-def test_the_first_level_encloses_one_percent() -> None:
+@pytest.mark.parametrize("radius", [0.12, 0.3, 0.45])  # of the box: large boxes and such as ours
+def test_the_first_level_is_the_particle_s_whatever_the_box(radius: float) -> None:
+    zyx = np.indices((64,) * 3) / 64 - 0.5
+    ball = np.clip((radius - np.sqrt((zyx**2).sum(0))) / 0.05 + 0.5, 0, 1)
+    values = ball + np.random.default_rng(1).normal(0, 0.1, ball.shape)
+    shown = show(Density(values.astype(np.float32), 1.0))
+    assert (values > shown.level).mean() == pytest.approx((ball > 0.5).mean(), rel=0.25)
+
+
+def test_a_level_encloses_its_share() -> None:
     density = Density(np.random.default_rng(1).normal(size=(64,) * 3).astype(np.float32), 1.0)
-    shown = show(density, FIRST_SHARE)
+    shown = show(density, 0.01)
     assert (density.values > shown.level).mean() == pytest.approx(0.01, rel=0.03)
     for share in (0.2, 0.01, 0.0005):
         assert shown.profile.share(shown.profile.level(share)) == pytest.approx(share, rel=1e-6)
