@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from app.surfaces import Density
 from app.view_fits import Fits, Floats, Images, Views, cloud_model, compare, map_model
 from engine.conventions import image_centre
 from engine.errors import InputError, VerglasError
+from engine.io.hand import flipped, mirrored_rotations
 
 SIDE = 96  # pixels: larger projections are resampled to be compared
 POINTS_BOX = 64
@@ -29,8 +31,15 @@ def load_views(run: StoredRun) -> Views | None:
         If a file can't be used any more.
     """
     if run.sds is not None:
-        return _of_averages(run.sds, str(getattr(run.spec, "symmetry", "") or ""))
-    return _of_projections(run) if run.kind == "dps" and run.spec is not None else None
+        views = _of_averages(run.sds, str(getattr(run.spec, "symmetry", "") or ""))
+        mirror = run.sds.flipped
+    else:
+        views = _of_projections(run) if run.kind == "dps" and run.spec is not None else None
+        mirror = run.folder.is_dir() and flipped(run.folder)
+    if views is None or not mirror:
+        return views
+    # The poses flip with what they look at: the images stay.
+    return replace(views, rotations=mirrored_rotations(np.asarray(views.rotations, np.float64)))
 
 
 def energies_A(run: StoredRun, names: tuple[str, ...], sample: int | None) -> Floats:

@@ -1,4 +1,4 @@
-"""The hand of the run that is shown: evidence for it, and flipping everything together, undoably."""
+"""The hand of the run that is shown: a card about it, and flipping everything together, undoably."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from PySide6.QtGui import QUndoCommand
 
 from app.features import Feature
+from app.hand_card import HandCard
 from app.newest import Newest
 from app.run_files import StoredRun, load_run
 from engine.io.hand import flipped, set_flipped
@@ -16,7 +17,6 @@ from engine.io.hand import flipped, set_flipped
 if TYPE_CHECKING:
     from app.main_window import MainWindow
 
-IMAGES_CANT_TELL = "Projections can't tell a structure from its mirror image."
 SUBUNIT = (
     "The known part fixes the hand: its mirror image doesn't exist in nature, so this run can't be flipped."
 )
@@ -29,24 +29,6 @@ def why_not(run: StoredRun | None) -> str:
     if any(o.kind == "subunit" for o in getattr(run.spec, "observations", ())):
         return SUBUNIT
     return ""
-
-
-def evidence_of(run: StoredRun) -> str:
-    """What speaks for one hand or the other, in words."""
-    observations = getattr(run.spec, "observations", ())
-    if any(o.kind == "subunit" for o in observations):
-        return SUBUNIT
-    if any(o.kind.startswith("coarse") for o in observations):
-        return f"{IMAGES_CANT_TELL} The hand is that of the coarse map: no surer than the map's."
-    truth = run.metrics.get("fsc_truth")
-    if isinstance(truth, dict) and isinstance(truth.get("mirrored"), bool):
-        fits = truth["mirrored"] == is_flipped(run)
-        return (
-            f"{IMAGES_CANT_TELL} The reference fits the map with its hand as it is shown."
-            if fits
-            else f"{IMAGES_CANT_TELL} The reference fits the map only as its mirror image: flip it."
-        )
-    return f"{IMAGES_CANT_TELL} Helices or a known structure of the same fold would."
 
 
 def is_flipped(run: StoredRun) -> bool:
@@ -83,21 +65,14 @@ class Hand(Feature):
         self._tab = 0
         tip = "Show and export everything of this run as its mirror image; undo brings it back"
         self.action = window.commands.add("&View", "&Flip hand", self.flip, "Shift+H", tip=tip)
+        self.card = HandCard(self)
         window.commands.add(
-            "&View", "&Hand: what is known", self.tell, tip="Say what speaks for this hand or the other"
-        )
+            "&View", "&Hand: both side by side", self.card.toggle, "H",
+            tip="The result beside its mirror image, and what speaks for each",
+        )  # fmt: skip
         self.action.setEnabled(False)
         window.run_view.run_shown.connect(lambda run: self.action.setEnabled(run.exportable))
-        window.run_view.cleared.connect(lambda: self.action.setEnabled(False))
-
-    def tell(self) -> None:
-        """Say what speaks for the hand that is shown."""
-        run = self.window.run_view.stored
-        if run is None or not run.exportable:
-            self.window.complain("No result is shown.")
-            return
-        state = "Shown as the mirror image of what was computed." if is_flipped(run) else "Shown as computed."
-        self.window.say(f"{state} {evidence_of(run)}")
+        window.run_view.cleared.connect(self._cleared)
 
     def flip(self) -> None:
         """Flip the run that is shown, or say why not."""
@@ -121,6 +96,11 @@ class Hand(Feature):
     def close(self) -> None:
         """Write no more."""
         self._writing.drop()
+        self.card.close()
+
+    def _cleared(self) -> None:
+        self.action.setEnabled(False)
+        self.card.close()
 
     def _written(self, run: StoredRun | None) -> None:
         window, shown = self.window, self.window.run_view.stored
@@ -133,6 +113,8 @@ class Hand(Feature):
         if run.sds is not None and key:
             maps.show_key(key)
         window.viewer.show_page(page)
+        if page == "hand":
+            self.card.fill(run)
         window.tabs.setCurrentWidget(tab)
         on = is_flipped(run)
         measured = " Measures in the results are of the hand as computed." if on and run.metrics else ""

@@ -72,6 +72,6 @@ class TileWords:
         if badges:
             counts = [badge[0] for badge in badges if badge[0].endswith("agree")]
             most = max(counts, key=lambda words: int(words.split()[0]), default="none agree")
-            why = badges[0][2]
-            return f"{text} · {most}: {why[:1].lower()}{why[1:-1]}"
+            from_ = badges[0][2].partition("correlate by ")[2].partition(" ")[0]
+            return f"{text} · {most} (correlation {from_} or more after alignment)"
         return f"{text} · aligning…" if compare.alignment.busy else text

@@ -102,7 +102,7 @@ class TileCaptions(QWidget):
             painter.setPen(QColor(theme.muted))
             painter.drawText(
                 QPointF(box.left() + MARGIN, box.top() + 8 + bold.height() + plain.ascent()),
-                plain.elidedText(tile.caption, elide, int(box.width() - 2 * MARGIN)),
+                plain.elidedText(tile.caption, elide, room),
             )
             if view.marked == index:
                 painter.setPen(QPen(QColor(theme.accent), 2))

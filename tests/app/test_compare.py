@@ -2,7 +2,8 @@ import numpy as np
 
 from app.compare import Compare
 from app.compare_level import share_at
-from app.hand import SUBUNIT, Hand, evidence_of, is_flipped, why_not
+from app.hand import SUBUNIT, Hand, is_flipped, why_not
+from app.hand_evidence import THIS, clues, verdict
 from app.run_files import StoredRun
 from engine.io.hand import mirrored_density
 from engine.specs.components import Subunit
@@ -85,5 +86,7 @@ def test_a_known_part_fixes_the_hand(tmp_path):
     )  # fmt: skip
     run = StoredRun(tmp_path, Spec(), ensemble=ensemble)
     assert why_not(run) == SUBUNIT
-    assert evidence_of(run) == SUBUNIT
+    found = clues(run)
+    assert [(c.source, c.says) for c in found] == [("Known part", THIS)]
+    assert verdict(found) == "The hand that is shown is that of the known part."
     assert why_not(None)
