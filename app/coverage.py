@@ -53,8 +53,8 @@ class Coverage:
             return ""
         if self.fourier < MISSING:
             return (
-                f"{1 - self.fourier:.0%} of the directions of Fourier space lie in no selected image: "
-                "detail along them will be missing."
+                f"{100 * (1 - self.fourier):.0f} % of the directions of Fourier space lie in no selected "
+                "image: detail along them will be missing."
             )
         if self.fraction < LITTLE:
             return "The selected views come from few directions: the map may be smeared."

@@ -94,15 +94,20 @@ class CoverageMeter:
 
 def _judge(found: CoverageMap, selected: NDArray[np.bool_]) -> Judged:
     coverage, nearest = found.of(selected), found.nearest_deg(selected)
-    places, inside = _nearest_directions(len(found.directions))
-    picture = np.full(places.shape, np.nan, np.float32)
-    picture[inside] = nearest[places[inside]]
+    places, shares, inside = _nearest_directions(len(found.directions))
+    picture = np.full(inside.shape, np.nan, np.float32)
+    picture[inside] = (nearest[places] * shares).sum(1)
     return Judged(coverage, picture, found.views[np.asarray(selected, bool)])
 
 
 @lru_cache(maxsize=4)
-def _nearest_directions(count: int) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
-    """For each pixel of the map its nearest among ``half_sphere(count)``, and whether it is on the map."""
+def _nearest_directions(count: int) -> tuple[NDArray[np.intp], Floats, NDArray[np.bool_]]:
+    """How the map is drawn from values at ``half_sphere(count)``.
+
+    Returns
+    -------
+    Nearest directions of each pixel that is on the map and their weights, both (k, 3); which pixels are.
+    """
     from scipy.spatial import cKDTree
 
     from app.coverage import half_sphere
@@ -111,8 +116,9 @@ def _nearest_directions(count: int) -> tuple[NDArray[np.intp], NDArray[np.bool_]
     x = (np.arange(width) + 0.5) / width * 4 - 2
     y = 1 - (np.arange(height) + 0.5) / height * 2
     directions, inside = from_mollweide(np.stack(np.meshgrid(x, y), axis=-1).reshape(-1, 2))
-    directions *= np.where(directions[:, 2:] < 0, -1.0, 1.0)  # a direction and its opposite are one view
     spread = half_sphere(count)
-    tree = cKDTree(np.concatenate([spread, -spread]))  # at the rim the nearest may be an opposite
-    found = np.asarray(tree.query(directions)[1], np.intp) % count
-    return found.reshape(height, width), inside.reshape(height, width)
+    tree = cKDTree(np.concatenate([spread, -spread]))  # a direction and its opposite are one view
+    distances, found = tree.query(directions[inside], k=3)
+    shares = 1 / np.maximum(distances, 1e-6)
+    shares /= shares.sum(1, keepdims=True)
+    return np.asarray(found, np.intp) % count, shares, inside.reshape(height, width)

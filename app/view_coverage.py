@@ -214,8 +214,8 @@ def words_of(coverage: Coverage, without: int) -> str:
     else:
         text = (
             f"{count:,} view{'s' if count != 1 else ''} cover{'s' if count == 1 else ''} "
-            f"{coverage.fraction:.0%} of the directions (to {REACH_DEG:.0f}°) and "
-            f"{coverage.fourier:.0%} of Fourier space (to {PLANE_DEG:.0f}°)."
+            f"{100 * coverage.fraction:.0f} % of the directions (to {REACH_DEG:.0f}°) and "
+            f"{100 * coverage.fourier:.0f} % of Fourier space (to {PLANE_DEG:.0f}°)."
         )
     if without and count:
         text += f" {without:,} selected image{'s have' if without != 1 else ' has'} no pose."

@@ -168,13 +168,13 @@ class LookingBar(QWidget):
         group.buttonToggled.connect(self._toggled)
         bar = QHBoxLayout(self)
         bar.setContentsMargins(0, 0, 0, 0)
+        bar.setSpacing(4)  # all of it must fit into the middle of a small window
         for text, slider in (("Brightness", self.brightness), ("Contrast", self.contrast)):
             bar.addWidget(_buddy(text, slider))
             bar.addWidget(slider, 1)
         bar.addWidget(auto)
         bar.addWidget(_buddy("Size", self.size_))
         bar.addWidget(self.size_, 1)
-        bar.addSpacing(4)
         bar.addWidget(self._read)
         bar.addWidget(self._prepared)
 
@@ -326,7 +326,7 @@ def _slider(name: str, low: int, high: int, value: int, tip: str) -> QSlider:
     slider.setValue(value)
     slider.setAccessibleName(name)
     slider.setToolTip(f"{name}. {tip}.")
-    slider.setMinimumWidth(40)
+    slider.setMinimumWidth(30)
     return slider
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 from app import averages_files
 from app.averages_session import AveragesSession
 from engine.errors import InputError
+from engine.io.averages import export_selection
 from engine.io.class_averages import read_class_averages
 from engine.specs.sds import ClassAveragesInput
 from tests.app import averages_phantom, phantom
@@ -75,6 +77,28 @@ def test_the_selection_counts_particles_and_goes_into_the_spec(
         session.spec()
     session.select_all()
     assert session.spec().select == ()
+
+
+def test_there_is_one_door_to_the_selection(session: AveragesSession, tmp_path: Path) -> None:
+    session.open(averages_phantom.write_stack(tmp_path, 4))
+    mask = np.array([True, False, True, False])
+    session.choose(mask, "use the even ones")
+    assert session.history.undoText() == "use the even ones"
+    mask[:] = False  # the session has its own
+    assert session.count == 2
+    with pytest.raises(ValueError, match="A mask of 3 for 4 images"):
+        session.choose(np.ones(3, bool), "")
+
+
+def test_shares_of_particles_are_not_called_particles(session: AveragesSession, tmp_path: Path) -> None:
+    averages = replace(
+        averages_files.load(averages_phantom.write_stack(tmp_path, 4)).averages,
+        counts=np.array([0.1, 0.2, 0.3, 0.4]),
+    )
+    session.open(export_selection(averages, [0, 1, 2, 3], tmp_path / "shares.star")[0])
+    assert session.selection_sentence() == "Selected 4 of 4 (100 % of the particles)"
+    session.toggle(3)
+    assert session.selection_sentence() == "Selected 3 of 4 (60 % of the particles)"
 
 
 def test_every_change_of_the_selection_can_be_undone(session: AveragesSession, tmp_path: Path) -> None:

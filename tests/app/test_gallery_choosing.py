@@ -85,6 +85,10 @@ def chosen(qtbot) -> Chosen:
     return Chosen(qtbot)
 
 
+def test_the_bars_fit_into_a_small_window(chosen: Chosen) -> None:
+    assert chosen.gallery.minimumSizeHint().width() < 530  # of 1280, beside two columns
+
+
 def test_any_column_sorts_both_ways_and_is_written_below(model: GalleryModel) -> None:
     model.sort_by("rlnClassScore")
     assert list(model.order) == [2, 3, 0, 1]  # best first, unknown last
