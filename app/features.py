@@ -32,8 +32,6 @@ FEATURES: tuple[str, ...] = (
     "app.hand:Hand",
     "app.gallery_state:GalleryState",
     "app.view_coverage:ViewCoverage",
-    "app.gallery_state:GalleryState",
-    "app.view_coverage:ViewCoverage",
     "app.edit_menu:EditMenu",
     "app.scrubber:ScrubberFeature",
     "app.movies:Movies",
@@ -136,18 +134,20 @@ class Features(QObject):
             self._make()
 
     def _make(self) -> Feature:
-        """Make the next one, with what waits for it."""
+        """Make the next one, with what waits for it. One that can't be made is passed over."""
         module, _, kind = self._names.pop(0).partition(":")
-        feature: Feature = getattr(import_module(module), kind)(self._window)
-        self._all.append(feature)
-        if self._theme is not None:
-            feature.set_theme(self._theme)
-        if feature.name in self._waiting:
-            feature.restore(self._waiting.pop(feature.name))
-        if not self._names:
-            self._window.removeEventFilter(self)
-            self._waiting.clear()  # of features that there are no more
-            self.complete.emit()
+        try:
+            feature: Feature = getattr(import_module(module), kind)(self._window)
+            self._all.append(feature)
+            if self._theme is not None:
+                feature.set_theme(self._theme)
+            if feature.name in self._waiting:
+                feature.restore(self._waiting.pop(feature.name))
+        finally:
+            if not self._names:
+                self._window.removeEventFilter(self)
+                self._waiting.clear()  # of features that there are no more
+                self.complete.emit()
         return feature
 
     # ---- when there is time ---------------------------------------------------------------------
@@ -164,8 +164,13 @@ class Features(QObject):
         if QApplication.mouseButtons() != Qt.MouseButton.NoButton:
             self._round.start()  # the user is at it
             return
+        self._round.start()  # now: what fails below is reported, and the next one is made all the same
         if next(self._steps, False):
-            self._round.start()
+            return
+        if self._names:
+            self._make()
+        if not self._names:
+            self._round.stop()
 
     def _in_turn(self) -> Iterator[bool]:
         """One short piece of work per round of events."""
@@ -178,13 +183,14 @@ class Features(QObject):
         )
         while reading and self._names:
             yield True
+        from app.viewers.raster import renderer
+
+        renderer()  # makes a first OpenGL context: 20 ms by itself
+        yield True
         for late in (viewer.late_points, viewer.volume.late_volume):
             if self._names:
                 _ = late.widget
                 yield True
-        while self._names:
-            self._make()
-            yield True
 
     # ---- what all hear of -----------------------------------------------------------------------
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable
 from functools import partial
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,9 +15,12 @@ from app.background import Background, words
 from app.newest import Newest
 from app.panels.volume_page import MOTION, VolumePage
 from app.sds_files import SdsRun, between, load_map, load_member, load_start
-from app.surfaces import Density, Shown
+from app.surfaces import MOST_FACES, MOST_FACES_CPU, Density, Shown
 from app.viewers.colours import value_range
 from app.volume_control import VolumeControl
+
+if TYPE_CHECKING:
+    from app.viewers.volume import VolumeView
 
 MOTION_TITLE = "Density change (SD between volumes)"
 CACHE_BYTES = 400_000_000
@@ -65,6 +69,7 @@ class MapsView(QObject):
         self._reading, self._other_reading = Newest(background), Newest(background)
         self._caption = ""
         self._coloured = False
+        page.late_volume.once_made(self._found_renderer)
         self.control.shown.connect(self._shown)
         self.control.other_shown.connect(page.show_other)
         self.control.failed.connect(self.failed)
@@ -74,6 +79,9 @@ class MapsView(QObject):
         page.other_chosen.connect(self._lay_over)
         page.colour_chosen.connect(self._colour)
         page.slices_wanted.connect(lambda _on: self._show_slices())
+
+    def _found_renderer(self, view: VolumeView) -> None:
+        self.control.most_faces = MOST_FACES_CPU if view.detail.software else MOST_FACES
 
     # ---- what there is --------------------------------------------------------------------------
 

@@ -15,7 +15,8 @@ BINS = 120
 SLAB_VOXELS = 250_000  # marching cubes keeps Python's lock: a slab of this size holds it for about 8 ms
 SMOOTH_VOXELS = 72**3  # a surface through the voxels of a smaller map shows its facets
 ROUGH_VOXELS = 64**3  # a rough surface looks at no more than about this many
-MOST_FACES = 700_000  # of a fine surface: more take a CPU longer than the window may be held up
+MOST_FACES = 700_000  # of a fine surface
+MOST_FACES_CPU = 400_000  # where a CPU draws: more take it longer than the window may be held up
 
 
 @dataclass(frozen=True)
@@ -212,6 +213,7 @@ def show(
     colour_by: Density | None = None,
     rough_only: bool = False,
     smooth: bool = True,
+    most_faces: int = MOST_FACES_CPU,
 ) -> Shown:
     """Everything that is needed to draw a map at the level that encloses a share of its voxels.
 
@@ -219,7 +221,10 @@ def show(
     """
     profile = profile_of(density)
     level = profile.level(profile.first_share() if share is None else share)
-    return at_level(density, profile, level, colour_by=colour_by, rough_only=rough_only, smooth=smooth)
+    return at_level(
+        density, profile, level, colour_by=colour_by, rough_only=rough_only, smooth=smooth,
+        most_faces=most_faces,
+    )  # fmt: skip
 
 
 def at_level(
@@ -230,15 +235,22 @@ def at_level(
     colour_by: Density | None = None,
     rough_only: bool = False,
     smooth: bool = True,
+    most_faces: int = MOST_FACES_CPU,
 ) -> Shown:
-    """The same at a level in density units; ``smooth`` concerns the fine surface of small maps."""
+    """The same at a level in density units.
+
+    Parameters
+    ----------
+    smooth : concerns the fine surface of small maps.
+    most_faces : about so many has the fine surface; it looks at fewer voxels if need be.
+    """
     step = rough_step(density)
     rough = isosurface(density, level, step=step, colour_by=colour_by)
     if rough_only:
         return Shown(density, profile, level, rough, rough)
     smooth = smooth and density.values.size <= SMOOTH_VOXELS
     # A surface has about as many triangles as voxels that it passes through.
-    fine_step = max(1, int(np.sqrt(len(rough.faces) * step**2 / MOST_FACES) + 0.99)) if step > 2 else 1
+    fine_step = max(1, int(np.sqrt(len(rough.faces) * step**2 / most_faces) + 0.99)) if step > 2 else 1
     fine = isosurface(density, level, step=fine_step, smooth=smooth, colour_by=colour_by)
     return Shown(density, profile, level, fine, rough)
 

@@ -8,7 +8,7 @@ from PySide6.QtCore import QObject, QTimer, Signal, Slot
 
 from app.background import Background, words
 from app.newest import Newest
-from app.surfaces import Density, Shown, Surface, at_level, show
+from app.surfaces import MOST_FACES_CPU, Density, Shown, at_level, show
 
 FINE_AFTER_MS = 200
 LIVE_VOXELS = 80**3  # of a map that moves: beyond, only the rough surface is made until it rests
@@ -38,6 +38,7 @@ class VolumeControl(QObject):
         self.colour_by: Density | None = None
         self.other: Density | None = None
         self.live = False
+        self.most_faces = MOST_FACES_CPU
         self._surfaces = Newest(background)
         self._others = Newest(background)
         self._fine = QTimer(self)
@@ -108,6 +109,7 @@ class VolumeControl(QObject):
                     colour_by=self.colour_by,
                     rough_only=rough_only,
                     smooth=not self.live,
+                    most_faces=self.most_faces,
                 ),
                 self._got,
                 self._complain,
@@ -118,7 +120,8 @@ class VolumeControl(QObject):
             self._others.drop()
             self.other_shown.emit(None)
             return
-        self._others.ask(partial(_overlay, self.other, self.share), self.other_shown.emit, self._complain)
+        work = partial(_overlay, self.other, self.share, self.most_faces)
+        self._others.ask(work, self.other_shown.emit, self._complain)
 
     def _got(self, shown: Shown) -> None:
         self.current = shown
@@ -130,5 +133,5 @@ class VolumeControl(QObject):
         self.failed.emit(words(error))
 
 
-def _overlay(density: Density, share: float | None) -> Surface:
-    return show(density, share, smooth=False).fine
+def _overlay(density: Density, share: float | None, most_faces: int) -> Shown:
+    return show(density, share, smooth=False, most_faces=most_faces)

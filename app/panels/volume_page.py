@@ -17,7 +17,7 @@ from app.panels.level_bar import LevelBar
 from app.panels.page import Page
 from app.projections import KINDS as PROJECTED
 from app.style import LIGHT, Theme
-from app.surfaces import EMPTY, Shown, Surface
+from app.surfaces import EMPTY, Shown
 from app.viewers.look import ALONG_Z
 from app.viewers.slices import SlicesView
 
@@ -145,9 +145,12 @@ class VolumePage(Page):
         box_A3 = density.values.size * density.voxel_A**3
         self.level.show_profile(shown.profile, shown.level, box_A3)
 
-    def show_other(self, surface: Surface | None) -> None:
-        """Lay a surface over, or take it away."""
-        self.volume.set_other(surface or EMPTY)
+    def show_other(self, shown: Shown | None) -> None:
+        """Lay the surface of another map over, or take it away."""
+        if shown is None:
+            self.volume.set_other(EMPTY)
+        else:
+            self.volume.set_other(shown.fine, shown.rough)
 
     def set_caption(self, text: str) -> None:
         """A short line beside the controls."""

@@ -203,6 +203,12 @@ class PointsView(SceneWidget):
         elif self._still.isActive():
             self._still.start()
 
+    def draw_finely(self) -> None:
+        """Draw all points that a resting picture has, as balls."""
+        if self.detail.software and self._shown and not self._refined:
+            self.refresh(STILL_POINTS)
+            self._refined = True
+
     def _refine(self) -> None:
         if not self.live:
             self.refresh(STILL_POINTS)

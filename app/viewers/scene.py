@@ -198,7 +198,8 @@ class SceneWidget(QWidget):
             setattr(self.camera, name, value)
 
     def screenshot(self) -> QImage:
-        """The present picture with its scale bar."""
+        """The present picture with its scale bar, drawn finely also while it moves."""
+        self.draw_finely()
         clear = self.look_.background == "transparent"
         pixels = np.ascontiguousarray(
             self.canvas.render(alpha=clear, bgcolor=(0, 0, 0, 0) if clear else None)
@@ -212,6 +213,9 @@ class SceneWidget(QWidget):
         self.overlay.draw(painter, width / ratio, height / ratio)
         painter.end()
         return image
+
+    def draw_finely(self) -> None:
+        """Let the next frame hold all that it can; subclasses know what stands in while things move."""
 
     def release(self) -> None:
         """Give the canvas back; the widget shows nothing afterwards."""

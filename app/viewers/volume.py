@@ -40,7 +40,7 @@ class VolumeView(SceneWidget):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.fine, self.rough, self.other = EMPTY, EMPTY, EMPTY
+        self.fine, self.rough, self.other, self.other_rough = EMPTY, EMPTY, EMPTY, EMPTY
         self.colour_range: tuple[float, float] | None = None
         self.moving = self.projecting = False
         self._names = ("", "")
@@ -51,13 +51,16 @@ class VolumeView(SceneWidget):
         self._node = SurfaceNode(parent=self.view.scene)
         self._rough_node = SurfaceNode(parent=self.view.scene)
         self._other_node = SurfaceNode(parent=self.view.scene)
-        self._other_node.order = 10
-        self._other_node.set_opacity(OVERLAY_OPACITY)
+        self._other_rough_node = SurfaceNode(parent=self.view.scene)
+        self._nodes = (self._node, self._rough_node, self._other_node, self._other_rough_node)
+        for node in self._nodes[2:]:
+            node.order = 10
+            node.set_opacity(OVERLAY_OPACITY)
         self._still = QTimer(self)
         self._still.setSingleShot(True)
         self._still.setInterval(STILL_MS)
         self._still.timeout.connect(self._rest)
-        for node in (self._rough_node, self._other_node):
+        for node in self._nodes[1:]:
             node.visible = False
         self._aim()
 
@@ -75,11 +78,12 @@ class VolumeView(SceneWidget):
                 self._frame()
         self._upload()
 
-    def set_other(self, surface: Surface) -> None:
-        """Lay another surface over, transparent; an empty one takes it away."""
-        self.other = surface
-        self._other_node.set_surface(surface.vertices, surface.normals, surface.faces)
-        self._other_node.visible = len(surface.faces) > 0
+    def set_other(self, surface: Surface, rough: Surface = EMPTY) -> None:
+        """Lay another surface over, transparent; an empty one takes it away. ``rough`` as above."""
+        self.other, self.other_rough = surface, rough
+        for node, each in zip(self._nodes[2:], (surface, rough), strict=True):
+            node.set_surface(each.vertices, each.normals, each.faces)
+        self._choose()
         self._show_legend()
         self.canvas.update()
 
@@ -108,7 +112,8 @@ class VolumeView(SceneWidget):
 
     def set_other_opacity(self, alpha: float) -> None:
         """How much the surface that is laid over hides."""
-        self._other_node.set_opacity(alpha)
+        for node in self._nodes[2:]:
+            node.set_opacity(alpha)
         self.canvas.update()
 
     def set_projecting(self, on: bool) -> None:
@@ -148,7 +153,10 @@ class VolumeView(SceneWidget):
         """How many triangles are shown."""
         if self.projecting:
             return 1
-        return len((self.rough if self._drawn_rough else self.fine).faces) + len(self.other.faces)
+        shown = self._shown_finely()
+        return len((self.fine if shown[0] else self.rough).faces) + len(
+            (self.other if shown[1] else self.other_rough).faces
+        )
 
     def pick(self, x: float, y: float) -> NDArray[np.float64] | None:
         """Where the surface is hit that is seen there, Å."""
@@ -178,18 +186,25 @@ class VolumeView(SceneWidget):
         rough = self.moving and self._fine_ms > ROUGH_WHEN_MS and len(self.rough.faces) > 0
         self._drawn_rough = rough and self.rough is not self.fine
         shown = not self.projecting
-        self._node.visible = shown and not self._drawn_rough and len(self.fine.faces) > 0
-        self._rough_node.visible = shown and self._drawn_rough
-        self._other_node.visible = shown and len(self.other.faces) > 0
+        first, second = self._shown_finely()
+        self._node.visible = shown and first and len(self.fine.faces) > 0
+        self._rough_node.visible = shown and not first
+        self._other_node.visible = shown and second and len(self.other.faces) > 0
+        self._other_rough_node.visible = shown and not second
+
+    def _shown_finely(self) -> tuple[bool, bool]:
+        """Whether the surface, and the one laid over, are drawn finely."""
+        return not self._drawn_rough, not (self._drawn_rough and len(self.other_rough.faces) > 0)
 
     def _show_look(self) -> None:
         look, theme = self.look_, self.look_.colours(self.theme)
-        for node in (self._node, self._rough_node, self._other_node):
+        for node in self._nodes:
             node.set_light(look.light)
         for node in (self._node, self._rough_node):
             node.set_colour(rgb(surface_colour(theme)))
             node.set_opacity(max(0.05, look.opacity))
-        self._other_node.set_colour(rgb(theme.series[1]))
+        for node in self._nodes[2:]:
+            node.set_colour(rgb(theme.series[1]))
         self._show_legend()
         self._aim()
 
@@ -202,9 +217,13 @@ class VolumeView(SceneWidget):
         self._choose()
         self._still.start()
 
-    def _rest(self) -> None:
+    def draw_finely(self) -> None:
+        """Draw the fine surface."""
         self.moving = False
         self._choose()
+
+    def _rest(self) -> None:
+        self.draw_finely()
         self.canvas.update()
 
     def _aim(self) -> None:
@@ -214,7 +233,7 @@ class VolumeView(SceneWidget):
         light /= np.linalg.norm(light)
         plane, colours = self.plane(), self.look_.colours(self.theme)
         fog = DEPTH_CUE if self.look_.depth_cue else 0.0
-        for node in (self._node, self._rough_node, self._other_node):
+        for node in self._nodes:
             node.set_view(eye, light)
             node.set_clip(plane)
             node.set_fog(rgb(colours.canvas), fog, np.zeros(3), self.radius_A)

@@ -130,6 +130,17 @@ def test_what_is_restored_waits_for_its_feature(late_window: MainWindow) -> None
     features.close()
 
 
+def test_a_feature_that_fails_takes_no_other_with_it(late_window: MainWindow) -> None:
+    features = Features(late_window, (f"{__name__}:Nobody", *NAMES))
+    told = []
+    features.complete.connect(lambda: told.append(True))
+    with pytest.raises(AttributeError):
+        features.make_all()
+    assert features["after"]
+    assert told == [True]
+    features.close()
+
+
 def test_a_later_state_replaces_one_that_waits(late_window: MainWindow) -> None:
     features = Features(late_window, NAMES)
     features.restore({"keeping": {"word": "first"}})

@@ -123,6 +123,14 @@ def test_software_rendering_thins_while_moving_and_shows_all_when_still(view: Po
     spin(lambda: view.drawn() == 5 * 1024)
 
 
+def test_a_picture_shows_all_points_also_while_they_move(view: PointsView) -> None:
+    view.set_live(True)
+    view.set_points(cloud(5, 1024))
+    assert view.drawn() < 5 * 1024
+    view.screenshot()
+    assert view.drawn() == 5 * 1024
+
+
 def test_what_changes_while_hidden_is_shown_afterwards(view: PointsView) -> None:
     view.set_points(cloud())
     spin(lambda: shown(view).any())

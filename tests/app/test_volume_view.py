@@ -298,6 +298,41 @@ def test_slow_surfaces_turn_roughly_and_rest_finely(view: VolumeView) -> None:
     spin(lambda: view.drawn() == fine)
 
 
+def test_a_picture_is_fine_also_while_the_surface_turns(view: VolumeView) -> None:
+    put(view, ball(64, 60.0))
+    fine = view.drawn()
+    view._fine_ms = 200.0
+    view.camera.azimuth += 10
+    assert view.drawn() < fine / 2
+    view.screenshot()
+    assert view.drawn() == fine
+
+
+def test_what_lies_over_turns_roughly_with_the_surface(view: VolumeView) -> None:
+    put(view, ball(64, 40.0))
+    over = show(ball(64, 80.0), 0.2, smooth=False)
+    view.set_other(over.fine, over.rough)
+    fine = view.drawn()
+    assert fine == len(view.fine.faces) + len(over.fine.faces)
+    view._fine_ms = 200.0
+    view.camera.azimuth += 10
+    assert view.drawn() == len(view.rough.faces) + len(over.rough.faces)
+    spin(lambda: view.drawn() == fine)
+
+
+def test_a_fine_surface_has_no_more_triangles_than_a_cpu_draws_in_time() -> None:
+    density = ball(144, 100.0)
+    level = profile_of(density).level(0.2)
+    every = isosurface(density, level)
+    few = at_level(density, profile_of(density), level, most_faces=len(every.faces) // 8, smooth=False)
+    assert len(few.fine.faces) < len(every.faces) / 3
+    np.testing.assert_allclose(
+        np.linalg.norm(few.fine.vertices, axis=1).mean(),
+        np.linalg.norm(every.vertices, axis=1).mean(),
+        rtol=0.01,
+    )
+
+
 def test_clear_leaves_nothing(view: VolumeView) -> None:
     put(view, ball())
     view.clear()
