@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from app.compare_level import share_at, sigma_at, surface_at
+from app.compare_level import first_place, share_at, sigma_at, surface_at
 from app.compare_sources import LIVE, entries_of, parts_of, read_map, split
 from app.features import Feature
 from app.live_members import LiveMember, LiveMembers
@@ -45,6 +45,7 @@ class Compare(Feature):
         self.keys: list[str] = []
         self.places: dict[str, int] = {}
         self.place, self.unit = 80, "volume"
+        self._placing: Newest | None = Newest(window.background)  # until the level is known or chosen
         self.aligned = True
         self.live = LiveMembers(window.monitor, window.background, self)
         self.alignment = TileAlignment(window.background, self)
@@ -115,7 +116,7 @@ class Compare(Feature):
 
     def set_level(self, place: int, unit: str) -> None:
         """Move the level of all, or of the marked tile."""
-        page = self._make()
+        page, self._placing = self._make(), None
         marked = page.tiles.marked
         if page.alone.isChecked() and marked is not None and unit == self.unit:
             self.places[page.tiles.tiles[marked].key] = place
@@ -134,7 +135,7 @@ class Compare(Feature):
         """Want no more surfaces."""
         self.live.clear()
         self.alignment.clear()
-        for newest in self._surfaces.values():
+        for newest in (*self._surfaces.values(), *((self._placing,) if self._placing else ())):
             newest.drop()
 
     # ---- inside ---------------------------------------------------------------------------------
@@ -180,6 +181,7 @@ class Compare(Feature):
 
     def _cleared(self) -> None:
         self.runs, self.keys, self._chosen = {}, [], False
+        self._placing = self._placing or Newest(self.window.background)
         self.live.clear()
         self.alignment.clear()
         self._maps.clear()
@@ -219,6 +221,8 @@ class Compare(Feature):
             member = self.growing(key)
             if member is not None and isinstance(member.shape, Density):
                 self._maps[key] = member.shape
+                if member.growing:
+                    self._place_first(member.shape)
         self._align()
         page.tiles.set_tiles([self._tile(key, names[key]) for key in self.keys])
         self._say()
@@ -269,7 +273,7 @@ class Compare(Feature):
                 key, name, caption, badge, state, points_A=away, radius_A=radius, colour=colour, tip=tip
             )
         density = self._maps.get(key)
-        radius = 0.6 * density.half_A if density is not None else 1.0
+        radius = 0.75 * density.half_A if density is not None else 1.0
         return Tile(key, name, caption, badge, state, radius_A=radius, colour=surface_colour(theme), tip=tip)
 
     def _say(self) -> None:
@@ -336,13 +340,30 @@ class Compare(Feature):
         self._maps[key] = density
         tiles = self.page.tiles.tiles
         self.page.tiles.set_tiles(
-            [replace(t, radius_A=0.6 * density.half_A) if t.key == key else t for t in tiles]
+            [replace(t, radius_A=0.75 * density.half_A) if t.key == key else t for t in tiles]
         )
+        if key == self.keys[0]:
+            self._place_first(density)
         self._draw(key)
         self._show_level()
         if all(k in self._maps for k in self.keys if split(k)[1] != "sample"):
             self._align()
             self._say()
+
+    def _place_first(self, density: Density) -> None:
+        """Begin with a level that shows the object; a growing map's is found anew with each picture."""
+        if self._placing is not None and self.unit == "volume":
+            self._placing.ask(partial(first_place, density), self._placed)
+
+    def _placed(self, place: int) -> None:
+        if self._placing is None:
+            return
+        if not self.is_live:
+            self._placing = None
+        if abs(place - self.place) > 4:
+            self.place = place
+            self._show_level(bool(self._maps))
+            self.refine()
 
     def _draw(self, key: str, *, rough: bool = False) -> None:
         newest = self._surfaces.setdefault(key, Newest(self.window.background))

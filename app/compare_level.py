@@ -19,6 +19,12 @@ def share_at(place: int) -> float:
     return float(LARGEST_SHARE * (SMALLEST_SHARE / LARGEST_SHARE) ** (place / STEPS))
 
 
+def first_place(density: Density) -> int:
+    """Where the slider encloses what of a map is clearly above the rest; not for the GUI thread."""
+    share = min(LARGEST_SHARE, max(SMALLEST_SHARE, profile_of(density).first_share()))
+    return round(STEPS * float(np.log(share / LARGEST_SHARE) / np.log(SMALLEST_SHARE / LARGEST_SHARE)))
+
+
 def sigma_at(place: int) -> float:
     """Standard deviations above the mean at the slider's place."""
     return SIGMAS[0] + (SIGMAS[1] - SIGMAS[0]) * place / STEPS

@@ -84,9 +84,13 @@ class HandCard:
         if self.page is None:
             from app import style
             from app.panels.hand_page import HandPage
+            from app.viewers.look import START
 
             self.page = page = HandPage()
             page.set_theme(style.current_theme())
+            # Seen from the side the mirror image stands on its head, and is known again as such.
+            page.tiles.set_tiles(self._tiles(np.zeros((4, 3), np.float32), ("", "")))
+            page.tiles.look(START["azimuth"], 0.0)
             page.flip_wanted.connect(self._hand.flip)
             page.back_wanted.connect(self.toggle)
             self.window.viewer.add_page("hand", page)
@@ -114,9 +118,15 @@ class HandCard:
         ]
 
     def _drawn(self, surfaces: tuple[Surface, Surface]) -> None:
-        if self.page is not None:
-            for key, surface in zip(KEYS, surfaces, strict=True):
-                self.page.tiles.set_surface(key, surface)
+        if self.page is None:
+            return
+        tiles = self.page.tiles
+        if len(surfaces[0].vertices):
+            some = surfaces[0].vertices[:: max(1, len(surfaces[0].vertices) // 4000)]
+            radius = float(np.percentile(np.linalg.norm(some, axis=1), 99.5))
+            tiles.set_tiles([replace(tile, radius_A=radius) for tile in tiles.tiles])
+        for key, surface in zip(KEYS, surfaces, strict=True):
+            tiles.set_surface(key, surface)
 
     def _weighed(self, found: list[Clue]) -> None:
         if self.page is not None:

@@ -60,7 +60,8 @@ class HandPage(Page):
         self._table.setObjectName("page")
         self._grid = QGridLayout(self._table)
         self._grid.setContentsMargins(8, 4, 8, 4)
-        self._grid.setColumnStretch(0, 1)
+        self._grid.setColumnStretch(3, 1)
+        self._grid.setHorizontalSpacing(24)
         scroll = QScrollArea()
         scroll.setWidget(self._table)
         scroll.setWidgetResizable(True)
@@ -112,7 +113,7 @@ class HandPage(Page):
             words = QLabel(f"{says[:1].upper()}{says[1:]}. {clue.words}")
             words.setObjectName("muted")
             words.setWordWrap(True)
-            self._grid.addWidget(words, row + 1, 0, 1, 3)
+            self._grid.addWidget(words, row + 1, 0, 1, 4)
         self._grid.setRowStretch(2 * len(clues) + 1, 1)
 
     def said(self) -> str:
