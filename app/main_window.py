@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from PySide6.QtCore import QTimer, QUrl, Slot
+from PySide6.QtCore import QSize, QTimer, QUrl, Slot
 from PySide6.QtGui import (
     QCloseEvent,
     QDesktopServices,
@@ -111,7 +111,8 @@ class MainWindow(QMainWindow):
         self._device = QLabel()
         self.statusBar().addPermanentWidget(self._device)
         self.statusBar().showMessage("Ready")
-        self.resize(1440, 900)
+        room = self.screen().availableSize() - QSize(8, 40)  # the frame is not counted in
+        self.resize(QSize(1440, 900).boundedTo(room))
         self.restoreGeometry(self.settings.geometry("window"))
         self._columns.restore(self.settings.geometry("columns"))
 

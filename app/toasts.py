@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QEvent, QObject, QUrl
+from PySide6.QtCore import QEvent, QObject, QPoint, QRect, QUrl
 from PySide6.QtGui import QDesktopServices
 from PySide6.QtWidgets import QSystemTrayIcon
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 STAY_S = 8.0
 STAY_LONGER_S = 20.0  # what went wrong takes longer to read
 MOST = 4
+ABOVE = 110  # px from the end of the middle column: the level and the scrubber
 TITLES = {"completed": "Run finished", "cancelled": "Run cancelled", "failed": "Run failed"}
 LEVELS = {"completed": "good", "cancelled": "accent", "failed": "error"}
 
@@ -112,11 +113,14 @@ class Toasts(Feature):
             self._place()
 
     def _place(self) -> None:
-        window = self.window
-        bottom = window.height() - window.statusBar().height() - GAP
+        # In the middle column, where no button is covered: the right one ends with Export.
+        window, middle = self.window, self.window.viewer
+        area = QRect(middle.mapTo(window, QPoint()), middle.size()) if middle.isVisible() else window.rect()
+        bottom = min(area.bottom(), window.height() - window.statusBar().height()) - ABOVE
         for toast in reversed(self.shown):
             bottom -= toast.height()
-            toast.move(window.width() - toast.width() - GAP - 4, max(0, bottom))
+            left = min(area.right(), window.width()) - toast.width() - GAP
+            toast.move(max(GAP, left), max(0, bottom))
             bottom -= GAP
 
     def _run_ended(self, outcome: str, message: str) -> None:

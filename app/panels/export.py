@@ -22,6 +22,7 @@ from PySide6.QtWidgets import (
 
 from app.number_fields import ChoiceBox, FloatBox
 
+LABELS = {"mmcif": "mmCIF", "cxc": "ChimeraX script", "star": "RELION STAR"}
 PICKS = ("mrc", "cxc")  # formats of which the user says which volumes
 
 
@@ -71,7 +72,8 @@ class ExportDialog(QDialog):
         self._typed = False
         self._format = ChoiceBox()
         for name, (suffix, _description) in formats.items():
-            self._format.addItem(f"{name.upper() if len(name) < 4 else name} ({suffix})", name)
+            label = LABELS.get(name, name.upper() if len(name) < 4 else name)
+            self._format.addItem(f"{label} ({suffix})", name)
         self._description = QLabel()
         self._description.setObjectName("muted")
         self._description.setWordWrap(True)

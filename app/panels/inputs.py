@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-from PySide6.QtCore import Qt, Signal
+from PySide6.QtCore import Qt, QTimer, Signal
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton, QScrollArea, QVBoxLayout, QWidget
 
 from app import style
@@ -34,6 +34,7 @@ class InputsPanel(QWidget):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.cards: dict[int, EvidenceCard] = {}
+        self._waiting: set[int] = set()  # numbers of what the user must add to
         heading = QLabel("Evidence")
         heading.setObjectName("heading")
         self.add_button = QPushButton("Add files…")
@@ -58,7 +59,7 @@ class InputsPanel(QWidget):
         scroll.setFrameShape(QFrame.Shape.NoFrame)
         scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         scroll.setWidget(page)
-        self._page = page
+        self._page, self._scroll = page, scroll
         layout = QVBoxLayout(self)
         layout.setContentsMargins(10, 8, 4, 4)
         layout.addLayout(top)
@@ -85,12 +86,14 @@ class InputsPanel(QWidget):
         self._list.insertWidget(1 + sum(other < number for other in self.cards), card)
         card.show_evidence(evidence)
         self._empty.setVisible(False)
+        self._turn_to(evidence)
 
     def update_row(self, evidence: Evidence) -> None:
         """Show a row as it is now."""
         card = self.cards.get(evidence.number)
         if card is not None:
             card.show_evidence(evidence)
+            self._turn_to(evidence)
 
     def remove(self, number: int) -> None:
         """Take a row off."""
@@ -100,11 +103,20 @@ class InputsPanel(QWidget):
             card.hide()
             card.deleteLater()
         self._empty.setVisible(not self.cards)
+        self._waiting.discard(number)
 
     def set_enabled(self, on: bool) -> None:
         """While a job runs its evidence can't be changed."""
         self._page.setEnabled(on)
         self.add_button.setEnabled(on)
+
+    def _turn_to(self, evidence: Evidence) -> None:
+        """Scroll to what has just turned out to need the user, once its card has its size."""
+        number, waits = evidence.number, evidence.state in ("incomplete", "problem")
+        if waits and number not in self._waiting:
+            card = self.cards[number]
+            QTimer.singleShot(0, card, lambda: self._scroll.ensureWidgetVisible(card, 0, 8))
+        (self._waiting.add if waits else self._waiting.discard)(number)
 
     def _forward_role(self, number: int, role: str) -> None:
         self.role_chosen.emit(number, role)

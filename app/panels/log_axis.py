@@ -7,7 +7,19 @@ import pyqtgraph as pg
 
 
 class PlainLogAxis(pg.AxisItem):  # type: ignore[misc]
-    """A logarithmic axis with plain numbers at 1, 2 and 5 times powers of ten."""
+    """A logarithmic axis with plain numbers at 1, 2 and 5 times powers of ten.
+
+    Attributes
+    ----------
+    whole : only whole numbers, as of things that are counted.
+    """
+
+    whole = False
+
+    def tickSpacing(self, minVal: float, maxVal: float, size: float) -> list[tuple[float, float]]:
+        """Distances of ticks and where they begin."""
+        spacing: list[tuple[float, float]] = super().tickSpacing(minVal, maxVal, size)
+        return ([s for s in spacing if s[0] >= 1] or [(1.0, 0.0)]) if self.whole else spacing
 
     def logTickStrings(self, values: list[float], scale: float, spacing: float | None) -> list[str]:
         """0.2 rather than 2·10⁻¹; nothing where numbers would run into each other."""

@@ -12,6 +12,7 @@ from PySide6.QtWidgets import QLabel, QWidget
 
 from app.later import Later
 from app.measures import number
+from app.panels.legend import Legend
 from app.panels.plot import Plot, Table
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ class EnergyPlot(Plot):
         self._curves: dict[str, pg.PlotDataItem] = {}
         self._values: dict[str, list[tuple[float, float]]] = {}
         self._by_step = False
-        self._legend: pg.LegendItem | None = None
+        self._legend: Legend | None = None
         super().__init__(NOISE_LABEL, "Energy per observation (Å²)", parent)
         self._empty = QLabel("When a run is on, this shows how well the clouds fit each observation.")
         self._empty.setObjectName("muted")
@@ -45,7 +46,7 @@ class EnergyPlot(Plot):
 
     def prepare(self) -> None:
         """Add the legend."""
-        self._legend = self.item.addLegend(offset=(-34, 8), labelTextSize="9pt")
+        self._legend = Legend(self.item)
         self._set_axis(by_step=self._by_step)
 
     def showEvent(self, event: QShowEvent) -> None:
@@ -91,9 +92,6 @@ class EnergyPlot(Plot):
                 self.item.removeItem(curve)
             self._curves = {}
             self._legend.clear()
-        self._legend.setLabelTextColor(self.theme.text)
-        for _sample, label in self._legend.items:
-            label.setText(label.text, color=self.theme.text)
         for i, (name, values) in enumerate(self._values.items()):
             style = LINE_STYLES[i // len(self.theme.series) % len(LINE_STYLES)]
             pen = pg.mkPen(self.theme.series[i % len(self.theme.series)], width=2, style=style)
@@ -103,9 +101,10 @@ class EnergyPlot(Plot):
                 curve = self._curves[name] = pg.PlotDataItem(pen=pen, connect="finite")
                 self.item.addItem(curve)
                 if i < MOST_CURVES:
-                    self._legend.addItem(curve, name)
+                    self._legend.add(curve, name)
             curve.setPen(pen)
             curve.setData(table[:, 0], table[:, 1])
+        self._legend.settle(self.theme)
 
     def table(self) -> Table:
         """Every value drawn."""

@@ -12,6 +12,7 @@ from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QLabel, QVBoxLayout, QWidget
 
 from app.later import Later
+from app.panels.legend import Legend
 from app.panels.plot import Plot, Table
 from app.panels.training import LossPlot
 from app.style import Theme
@@ -35,19 +36,18 @@ class LevelPlot(Plot):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         self.values: dict[float, list[tuple[int, float]]] = {}
-        self._legend: pg.LegendItem | None = None
+        self._legend: Legend | None = None
         super().__init__("Step", "Validation RMSE / σ", parent, name="validation")
 
     def prepare(self) -> None:
         """Add the legend."""
-        self._legend = self.item.addLegend(offset=(-6, 4), labelTextSize="9pt", colCount=2)
+        self._legend = Legend(self.item, columns=2)
 
     def draw(self) -> None:
         """Draw all curves."""
         assert self._legend is not None  # noqa: S101 - for the type checker
         self.item.clear()
         self._legend.clear()
-        self._legend.setLabelTextColor(self.theme.text)
         for i, sigma in enumerate(sorted(self.values)):
             table = np.array(self.values[sigma], float)
             colour = self.theme.series[i % len(self.theme.series)]
@@ -55,13 +55,14 @@ class LevelPlot(Plot):
                 table[:, 0], table[:, 1], pen=pg.mkPen(colour, width=2), symbol="o", symbolSize=5,
                 symbolBrush=pg.mkBrush(colour), symbolPen=None,
             )  # fmt: skip
-            self._legend.addItem(curve, f"σ = {sigma:g}")
+            self._legend.add(curve, f"σ = {sigma:g}")
         if self.values:
             # The legend lies above the curves.
             errors = [error for row in self.values.values() for _, error in row]
             low, high = min(errors), max(errors)
             span = max(high - low, 0.05)
             self.item.setYRange(low - 0.05 * span, high + 0.55 * span, padding=0)
+        self._legend.settle(self.theme)
 
     def table(self) -> Table:
         """Every value."""

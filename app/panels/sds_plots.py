@@ -12,6 +12,7 @@ from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QWidget
 
 from app.later import Later
+from app.panels.legend import Legend
 from app.panels.plot import Plot, Table
 from app.sds_measures import Agreement, Curve
 from app.viewers.colours import ramp
@@ -31,13 +32,13 @@ class FscFamilyPlot(Plot):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         self._curves: Sequence[Curve] = ()
-        self._legend: pg.LegendItem | None = None
+        self._legend: Legend | None = None
         super().__init__("Spatial frequency (1/Å)", "Fourier shell correlation", parent, name="fsc")
         self.setMinimumHeight(190)
 
     def prepare(self) -> None:
         """Add the legend."""
-        self._legend = self.item.addLegend(offset=(-34, 4), labelTextSize="9pt")
+        self._legend = Legend(self.item)
         self.item.setYRange(-0.1, 1.05, padding=0)
 
     def set_curves(self, curves: Sequence[Curve]) -> None:
@@ -50,13 +51,12 @@ class FscFamilyPlot(Plot):
         assert self._legend is not None  # noqa: S101 - for the type checker
         self.item.clear()
         self._legend.clear()
-        self._legend.setLabelTextColor(self.theme.text)
         lowest, last = -0.1, 0.0
         for i, curve in enumerate(self._curves):
             keep = np.isfinite(curve.frequency_per_A) & np.isfinite(curve.correlation)
             pen = pg.mkPen(self.theme.series[i % len(self.theme.series)], width=2)
             item = self.item.plot(curve.frequency_per_A[keep], curve.correlation[keep], pen=pen)
-            self._legend.addItem(item, curve.name)
+            self._legend.add(item, curve.name)
             if keep.any():
                 lowest = min(lowest, float(curve.correlation[keep].min()) - 0.05)
                 last = max(last, float(curve.frequency_per_A[keep].max()))
@@ -64,6 +64,7 @@ class FscFamilyPlot(Plot):
         self.item.setYRange(lowest, 1.05, padding=0)
         if last > 0:
             self.item.setXRange(0.0, last, padding=0.01)
+        self._legend.settle(self.theme)
 
     def _draw_threshold(self, curve: Curve, pen: pg.QtGui.QPen) -> None:
         dashed = pg.mkPen(pen.color(), width=1, style=DASHED)
@@ -94,6 +95,7 @@ class FitPlot(Plot):
 
     def prepare(self) -> None:
         """Add dots and the ring."""
+        self.item.getAxis("bottom").whole = True
         self._dots = pg.ScatterPlotItem(size=9, hoverable=True, tip=None)
         self._dots.sigClicked.connect(self._clicked)
         self.item.addItem(self._dots)

@@ -11,6 +11,7 @@ from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QLabel, QVBoxLayout, QWidget
 
 from app.later import Later
+from app.panels.legend import Legend
 from app.panels.plot import Plot, Table
 from app.style import Theme
 
@@ -52,14 +53,14 @@ class ErrorPlot(Plot):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         self._curves: dict[str, tuple[NDArray[np.floating], NDArray[np.floating]]] = {}
-        self._legend: pg.LegendItem | None = None
+        self._legend: Legend | None = None
         super().__init__(
             "Noise level σ (of the images' contrast)", "Validation RMSE / σ", parent, name="validation"
         )
 
     def prepare(self) -> None:
         """Add the legend."""
-        self._legend = self.item.addLegend(offset=(-6, 4), labelTextSize="9pt")
+        self._legend = Legend(self.item)
         self.item.setLogMode(x=True, y=False)
 
     def set_curve(self, name: str, sigma: NDArray[np.floating], error: NDArray[np.floating]) -> None:
@@ -80,7 +81,6 @@ class ErrorPlot(Plot):
         assert self._legend is not None  # noqa: S101 - for the type checker
         self.item.clear()
         self._legend.clear()
-        self._legend.setLabelTextColor(self.theme.text)
         looks = ((NETWORK, 0, Qt.PenStyle.SolidLine), (CLOSED_FORM, 1, Qt.PenStyle.DashLine))
         highest = 0.0
         for name, colour, style in looks:
@@ -91,10 +91,11 @@ class ErrorPlot(Plot):
                 curve = self.item.plot(
                     sigma, error, pen=pen, symbol="o", symbolSize=6, symbolBrush=brush, symbolPen=None
                 )
-                self._legend.addItem(curve, name)
+                self._legend.add(curve, name)
                 highest = max(highest, float(np.nanmax(error)))
         if highest > 0:
             self.item.setYRange(0.0, 1.08 * highest, padding=0)
+        self._legend.settle(self.theme)
 
     def table(self) -> Table:
         """Every point."""
