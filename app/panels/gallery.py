@@ -27,8 +27,9 @@ from app.style import Theme
 WELCOME = "Drop your class averages here"
 STEPS = (
     "1.  Drop 2D class averages: an MRC stack, RELION STAR, cryoSPARC .cs, EMAN .hdf or SPIDER.\n"
-    "2.  Leave out what is junk: click an image, or press Space.\n"
-    "3.  Press Run, or Train. No poses are needed."
+    "2.  Leave out what is junk: click an image or drag over several, or press Space.\n"
+    "3.  Press Run, or Train. No poses are needed.\n\n"
+    "No data at hand? File › Load the demo."
 )
 
 

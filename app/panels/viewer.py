@@ -38,7 +38,8 @@ STEPS = (
     "1.  Drop an image stack and its STAR file — and, if you have them, a low-resolution "
     "map or a known part.\n"
     "2.  Check what Verglas has read, on the left.\n"
-    "3.  Press Run and watch the point clouds form."
+    "3.  Press Run and watch the point clouds form.\n\n"
+    "No data at hand? File › Load the demo."
 )
 
 
