@@ -18,7 +18,8 @@ from app.surfaces import Density
 from engine.errors import VerglasError
 from engine.io.hand import mirrored_volume
 from engine.io.landscape_file import Landscape
-from engine.io.mrc import read_volume
+from engine.io.mrc import read_header
+from engine.io.reduced_map import read_reduced
 from engine.io.volumes import CONSENSUS, HALVES, SdsResults, start_path, volume_path
 
 REFERENCE = "reference.mrc"  # the map to judge by, brought into the consensus's frame
@@ -132,7 +133,7 @@ def load_sds(folder: Path) -> SdsRun:
 
 
 def load_map(path: Path, name: str, *, flipped: bool = False) -> Density:
-    """One map of a run, as it is in its file or as its mirror image.
+    """One map of a run, as it is in its file or as its mirror image; averaged over blocks if it is huge.
 
     Raises
     ------
@@ -143,10 +144,18 @@ def load_map(path: Path, name: str, *, flipped: bool = False) -> Density:
     """
     if not path.is_file():
         raise FileNotFoundError(2, "No such file", str(path))
-    volume = read_volume(path)
+    volume, factor = read_reduced(path)
     if flipped:
         volume = mirrored_volume(volume)
-    return Density(volume.density, float(volume.voxel_size_A[0]) or 1.0, name)
+    voxel_A = float(volume.voxel_size_A[0]) or float(factor)
+    if factor == 1:
+        return Density(volume.density, voxel_A, name)
+    # Blocks are centred between voxels: the whole map's middle voxel stays where it was.
+    pairs = zip(volume.density.shape[::-1], read_header(path).shape[::-1], strict=True)
+    x, y, z = (((m // 2 + 0.5) * factor - 0.5 - n // 2) * voxel_A / factor for m, n in pairs)
+    if flipped:
+        z = -z
+    return Density(volume.density, voxel_A, name, (x, y, z))
 
 
 def load_member(run: SdsRun, image: int) -> Density:

@@ -61,6 +61,12 @@ class Picture(QWidget):
         # vispy asks its widget for a repaint, which a hidden widget would ignore.
         native._vispy_update = self._timer.start  # noqa: SLF001
 
+    def show_image(self, image: QImage) -> None:
+        """Show a frame that has just been drawn for something else, instead of drawing it again."""
+        self._timer.stop()
+        self._image = image.copy()
+        self.update()
+
     def stop(self) -> None:
         """Draw no more."""
         self._timer.stop()

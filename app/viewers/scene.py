@@ -201,12 +201,16 @@ class SceneWidget(QWidget):
         """The present picture with its scale bar, drawn finely also while it moves."""
         self.draw_finely()
         clear = self.look_.background == "transparent"
+        began = time.perf_counter()
         pixels = np.ascontiguousarray(
             self.canvas.render(alpha=clear, bgcolor=(0, 0, 0, 0) if clear else None)
         )
+        self.frame_ms = (time.perf_counter() - began) * 1e3
         height, width, channels = pixels.shape
         kind = QImage.Format.Format_RGBA8888_Premultiplied if clear else QImage.Format.Format_RGB888
         image = QImage(pixels.data, width, height, channels * width, kind).copy()
+        if self.picture is not None and not clear:
+            self.picture.show_image(image)
         ratio = width / max(1, self.width())
         image.setDevicePixelRatio(ratio)
         painter = QPainter(image)
