@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from engine.specs.estimates import Estimate, Facts, Machine, size_words, time_words
 from engine.specs.job import DpsSpec, JobSpec, TrainPriorSpec
+from engine.specs.memory_fit import what_fits
 from engine.specs.sds import FEWEST_FOR_MOTION, SdsSpec, TrainDenoiserSpec
 
 PARALLEL_DEG = 20.0
@@ -84,7 +85,7 @@ def cautions(
     ----------
     quick : what the preset Quick look of this run would cost.
     """
-    found = _about_the_machine(spec, machine, cost, quick)
+    found = _about_the_machine(spec, facts, machine, cost, quick)
     if isinstance(spec, DpsSpec):
         found = _of_points(spec, seen) + found
     elif isinstance(spec, SdsSpec):
@@ -273,7 +274,7 @@ def seen_points(seen: Seen) -> float:
 
 
 def _about_the_machine(
-    spec: JobSpec, machine: Machine, cost: Estimate, quick: Estimate | None
+    spec: JobSpec, facts: Facts, machine: Machine, cost: Estimate, quick: Estimate | None
 ) -> list[Caution]:
     found: list[Caution] = []
     on_gpu = machine.on_gpu(spec)
@@ -288,7 +289,7 @@ def _about_the_machine(
             "memory",
             f"It needs up to {size_words(cost.memory)} of memory; {size_words(machine.free)} are free.",
             "A computer without free memory slows down to a crawl, or stops the run.",
-            f"Close other programs, or {_smaller(spec)}.",
+            f"Close other programs, or {_smaller(spec, facts, machine.free, on_gpu=False)}.",
         ))  # fmt: skip
     if on_gpu and machine.gpu_free and cost.gpu_memory > machine.gpu_free:
         found.append(Caution(
@@ -296,7 +297,8 @@ def _about_the_machine(
             f"It needs about {size_words(cost.gpu_memory)} on the GPU; "
             f"{size_words(machine.gpu_free)} are free.",
             "The run stops when the GPU has no memory left.",
-            f"Close other programs that use the GPU, or {_smaller(spec)}.",
+            "Close other programs that use the GPU, or "
+            f"{_smaller(spec, facts, machine.gpu_free, on_gpu=True)}.",
         ))  # fmt: skip
     training = isinstance(spec, TrainPriorSpec | TrainDenoiserSpec)
     if not on_gpu and not training and cost.low > LONG_S:
@@ -320,7 +322,10 @@ def _about_the_machine(
     return found
 
 
-def _smaller(spec: JobSpec) -> str:
+def _smaller(spec: JobSpec, facts: Facts, room: int, *, on_gpu: bool) -> str:
+    fits = what_fits(spec, facts, room, on_gpu=on_gpu)
+    if fits:
+        return f"set {fits}: that would fit"
     if isinstance(spec, DpsSpec):
         return "draw fewer points" if spec.sampler.kind != "algorithm1" else "use the proximal sampler"
     if isinstance(spec, SdsSpec):

@@ -193,7 +193,6 @@ class Planning(Feature):
             pixel_size_A=modes.averages.pixel_size_A,
             finest_A=best if np.isfinite(best) else 0.0,
             coverage=modes.averages.coverage.warning() if modes.averages.coverage else "",
-            coverage=modes.averages.coverage.warning() if modes.averages.coverage else "",
         )
 
     def _tip(self, cost: Estimate) -> str:
@@ -203,7 +202,11 @@ class Planning(Feature):
             else "From how much there is to compute and how fast this computer is. Your own finished runs "
             "will make it more exact."
         )
-        return f"{basis} The upper end counts with what else the computer does now. {self._origin()}".strip()
+        poses = ""
+        if self.window.modes.mode == "sds":
+            poses = "Where no pose of an image is clearly the best, several are followed: up to six times longer. "
+        others = "The upper end counts with what else the computer does now."
+        return f"{basis} {poses}{others} {self._origin()}".strip()
 
     def _origin(self) -> str:
         """Where values come from that were taken from the data."""

@@ -24,11 +24,12 @@ REFERENCE_CORES = 2
 LOW, HIGH = 0.65, 1.6
 """The range around an estimate that no finished run supports."""
 
+_RUNS_THAT_TELL = 3
 _CORE_GAIN = 0.7
 _MOST_CORES = 16
 _MOST_CROWDED = 6.0
 _MB, _F32 = 1_000_000, 4
-_BATCH = 16  # of samples, where the spec leaves it open
+SAMPLES_TOGETHER = 16  # of an ensemble, where the spec leaves it open
 
 # ---- points: seconds for 1024 points, and how they grow with the number of points ----------------
 _LOADING = 2.0
@@ -41,7 +42,9 @@ _EXPLORED, _MANY, _ALL_PAIRS, _PIVOTS = 0.72, 40, 32, 8
 _ROUND_IMAGE, _LOCAL_IMAGE, _HALF_ROUNDS, _FEWEST_FOR_HALVES = 0.007, 0.041, 4, 8
 _MOTION_IMAGE, _LEFT_OUT = 0.35, 60
 _VIEW_OF_VOLUME, _FIT_IMAGE = 0.0006, 0.01
-_NOTHING_MORE = 1.0
+_NOTHING_MORE, _READ_IMAGE = 1.0, 0.045
+_UNSURE = 6.0
+"""How much longer poses take to find when no pose is much better than the next: up to eight are followed."""
 # ---- trainings: what is added to the time asked for ----------------------------------------------
 _OVERHEAD = {"small": 8.0, "paper": 40.0, "ribosome": 50.0}
 _BYTES_PER_PIXEL = {"small": 4_600, "paper": 20_000, "ribosome": 26_000}
@@ -161,6 +164,11 @@ def estimate(spec: JobSpec, facts: Facts, machine: Machine, past: Sequence[Past]
         return found
     alone = seconds(spec, facts) * (1.0 if gpu else slowness(machine))
     low, high = corrected(alone, [run for run in runs if run.predicted > 0])
+    if isinstance(spec, SdsSpec):
+        # Only the images decide how many poses are followed. Runs of others say little about that.
+        fixed, poses = _volumes(spec, facts)
+        unsure = _UNSURE if len(runs) < _RUNS_THAT_TELL else _UNSURE / 2
+        high = max(high, high * (fixed * HIGH + poses * unsure) / ((fixed + poses) * HIGH))
     return replace(found, low=low, high=high * crowd, runs=len(runs))
 
 
@@ -174,7 +182,7 @@ def corrected(predicted: float, runs: Sequence[Past]) -> tuple[float, float]:
         return predicted * LOW, predicted * HIGH
     ratios = sorted(run.taken / run.predicted for run in runs)
     factor = min(50.0, max(0.002, median(ratios)))
-    if len(ratios) < 3:
+    if len(ratios) < _RUNS_THAT_TELL:
         return predicted * factor * LOW, predicted * factor * HIGH
     low = max(LOW, min(0.8, ratios[len(ratios) // 5] / factor))
     high = min(HIGH, max(1.25, ratios[-1 - len(ratios) // 5] / factor))
@@ -186,7 +194,7 @@ def seconds(spec: JobSpec, facts: Facts) -> float:
     if isinstance(spec, DpsSpec):
         return _points(spec, facts)
     if isinstance(spec, SdsSpec):
-        return _volumes(spec, facts)
+        return sum(_volumes(spec, facts))
     if isinstance(spec, TrainDenoiserSpec):
         return _asked(spec) + _OVERHEAD[spec.architecture]
     return _asked(spec) + _PRIOR_OVERHEAD + facts.structures * _CLOUD_BUILD
@@ -224,25 +232,26 @@ def _below(sampler: Proximal) -> float:
     return float(min(1.0, max(0.0, (begin - low) / (high - low)))) if high > low else 1.0
 
 
-def _volumes(spec: SdsSpec, facts: Facts) -> float:
+def _volumes(spec: SdsSpec, facts: Facts) -> tuple[float, float]:
+    """What takes its time whatever the images show, and what poses take that are sure."""
     images, box = facts.images or 50, facts.box or 64
     area = (box / 40) ** 2
     used = images * (_EXPLORED if images >= _MANY else 1.0)
-    total = _NOTHING_MORE + 0.005 * images
+    fixed = _NOTHING_MORE + _READ_IMAGE * images * box / 40 + _pairs(spec.restarts) * _PAIR
+    poses = 0.0
     if spec.refine_rounds:
         start = _START + _START_IMAGE * used + (_START_SYMMETRY if spec.symmetry != "C1" else 0.0)
-        total += spec.restarts * start + _refining(images, spec.refine_rounds, area)
+        poses += spec.restarts * start + _refining(images, spec.refine_rounds, area)
         if spec.half_sets and images >= _FEWEST_FOR_HALVES:
-            total += _refining(images, _HALF_ROUNDS, area)
+            poses += _refining(images, _HALF_ROUNDS, area)
     else:
-        total += spec.restarts * _distilling(spec, box) + images * _FIT_IMAGE
-    total += _pairs(spec.restarts) * _PAIR
+        fixed += spec.restarts * _distilling(spec, box) + images * _FIT_IMAGE
     if spec.volumes == "each":
         many = len(spec.only) or images
-        total += many * _distilling(spec, box) + images * _FIT_IMAGE * area
+        fixed += many * _distilling(spec, box) + images * _FIT_IMAGE * area
         if spec.start == "consensus" and images >= FEWEST_FOR_MOTION:
-            total += (spec.motion_rounds * images + 2 * min(images, _LEFT_OUT)) * _MOTION_IMAGE
-    return total
+            poses += (spec.motion_rounds * images + 2 * min(images, _LEFT_OUT)) * _MOTION_IMAGE
+    return fixed, poses
 
 
 def _refining(images: int, rounds: int, area: float) -> float:
@@ -267,7 +276,7 @@ def bytes_needed(spec: JobSpec, facts: Facts) -> tuple[int, int]:
     """Bytes of main memory on a CPU, and on a GPU, at most."""
     if isinstance(spec, DpsSpec):
         pairs = _F32 * spec.points**2
-        together = min(spec.samples, spec.batch or _BATCH)
+        together = min(spec.samples, spec.batch or SAMPLES_TOGETHER)
         arrays = 75 if spec.sampler.kind == "algorithm1" else 18
         evidence = 2 * together * pairs
         return 480 * _MB + arrays * pairs + evidence, 400 * _MB + arrays * pairs * together + evidence

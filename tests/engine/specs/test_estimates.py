@@ -22,6 +22,7 @@ from engine.specs.estimates import (
     time_words,
 )
 from engine.specs.job import DpsSpec, TrainPriorSpec
+from engine.specs.memory_fit import what_fits
 from engine.specs.presets import DENOISER_PRESETS, PRESETS, SDS_PRESETS
 from engine.specs.sds import ClassAveragesInput, SdsSpec, TrainDenoiserSpec
 
@@ -74,6 +75,39 @@ def test_measured_runs_are_within_the_range() -> None:
     ):
         found = estimate(spec, facts, machine)
         assert found.low < taken < found.high
+
+
+def test_images_whose_poses_are_unsure_are_within_the_range() -> None:
+    """100 class averages of a round particle: measured alone, and beside programs that wanted four cores."""
+    spec = SdsSpec(averages=AVERAGES, restarts=2, refine_rounds=4)
+    alone = estimate(spec, Facts(100, 64), Machine())
+    assert alone.low < 235 < alone.high
+    assert estimate(spec, Facts(100, 64), Machine(load=3.0)).high > 609
+    # sure poses, here of betagal, take a fraction of that
+    found = estimate(SdsSpec(averages=AVERAGES, restarts=4, symmetry="D2"), Facts(16, 64), Machine())
+    assert found.low < 23.8 < found.high
+    # runs of the user's own narrow the range, but don't foretell other images
+    past = [Past("sds", False, 100.0, 100.0)] * 4
+    own = estimate(spec, Facts(100, 64), Machine(), past)
+    assert alone.low < own.low < own.high < alone.high
+    assert own.high > 2 * own.low
+
+
+@pytest.mark.parametrize(
+    ("spec", "facts", "words"),
+    [
+        (points(samples=10, points=2048, batch=0), THREE, "a batch of "),
+        (points(samples=1, points=4096), THREE, " points"),
+        (SdsSpec(averages=AVERAGES), Facts(100, 128), "a working box of "),
+        (TrainDenoiserSpec(averages=AVERAGES, architecture="paper"), Facts(100, 96), "a batch of "),
+        (TrainPriorSpec(clouds="x", batch=16), Facts(), "accumulate "),
+    ],
+)
+def test_what_would_fit_into_memory_fits(spec, facts: Facts, words: str) -> None:
+    needed = bytes_needed(spec, facts)[1]
+    assert what_fits(spec, facts, needed * 3 // 4, on_gpu=True).find(words) >= 0
+    assert what_fits(spec, facts, 1000, on_gpu=True) == ""
+    assert what_fits(spec, facts, 100 * needed, on_gpu=True) != ""  # the smallest change there is
 
 
 def test_a_faster_computer_takes_less_time() -> None:
