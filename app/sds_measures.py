@@ -83,6 +83,8 @@ def curves_of(metrics: Mapping[str, Any]) -> list[Curve]:
             continue
         frequency, correlation = _numbers(entry.get("frequency_per_A")), _numbers(entry.get("correlation"))
         if len(frequency) and len(frequency) == len(correlation):
+            inside = frequency > 0  # the shell at zero holds the mean alone, which says nothing of likeness
+            frequency, correlation = frequency[inside], correlation[inside]
             title = f"{name}, mirrored" if entry.get("mirrored") is True else name
             sentence = str(entry.get("sentence") or "")
             found.append(Curve(title, frequency, correlation, threshold, sentence, meaning))

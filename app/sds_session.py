@@ -218,9 +218,10 @@ class SdsSession(QObject):
             return f"{text} in {steps} each{symmetry}."
         starts = f"{spec.restarts} start{'s' if spec.restarts != 1 else ''}"
         if spec.refine_rounds:
+            rounds = f"{spec.refine_rounds} round{'s' if spec.refine_rounds != 1 else ''}"
             # poses are searched for explicitly: no denoiser has a say in this part
             text = f"Reconstructs one volume from {source} by pose search, without training: {starts}"
-            text += f" from random poses{symmetry}, then {spec.refine_rounds} rounds of refinement"
+            text += f" from random poses{symmetry}, then {rounds} of refinement"
         else:
             text = f"Reconstructs one volume from {source} with {with_what}: {starts} of {steps}{symmetry}"
         if spec.volumes == "each":

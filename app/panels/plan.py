@@ -7,9 +7,10 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 
 from PySide6.QtCore import Qt, Signal
-from PySide6.QtWidgets import QHBoxLayout, QLabel, QMenu, QPushButton, QToolButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QMenu, QPushButton, QToolButton, QVBoxLayout, QWidget
 
 from app.cautions import Caution
+from app.panels.words import Words
 from engine.specs.presets import BASIC
 
 _SHOWN = 3
@@ -56,9 +57,7 @@ class PresetChoice(QWidget):
         self.more.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
         self.more.setMenu(self.menu)
         row.addWidget(self.more)
-        self._words = QLabel()
-        self._words.setObjectName("muted")
-        self._words.setWordWrap(True)
+        self._words = Words("muted")
         self._words.setTextInteractionFlags(Qt.TextInteractionFlag.TextBrowserInteraction)
         self._words.linkActivated.connect(self._back)
         self._now = ""
@@ -126,12 +125,7 @@ class PlanNotes(QWidget):
 
     def __init__(self) -> None:
         super().__init__()
-        self._cost = QLabel()
-        self._cost.setObjectName("muted")
-        self._cost.setWordWrap(True)
-        self._list = QLabel()
-        self._list.setObjectName("warning")
-        self._list.setWordWrap(True)
+        self._cost, self._list = Words("muted"), Words("warning")
         self._list.setTextFormat(Qt.TextFormat.RichText)
         self._list.setTextInteractionFlags(Qt.TextInteractionFlag.TextBrowserInteraction)
         self._list.setAccessibleName("What to know before the run")

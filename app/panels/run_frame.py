@@ -18,6 +18,7 @@ from PySide6.QtWidgets import (
 from app import style
 from app.forms import LABEL_WIDTH
 from app.panels.plan import PlanNotes, PresetChoice
+from app.panels.words import Words
 
 
 class RunFrame(QWidget):
@@ -202,10 +203,7 @@ class FileRow(QWidget):
 
 def words_label(name: str) -> QLabel:
     """A line of words that wraps, in the style of ``name``."""
-    label = QLabel()
-    label.setObjectName(name)
-    label.setWordWrap(True)
-    return label
+    return Words(name)
 
 
 def form_label(text: str) -> QLabel:

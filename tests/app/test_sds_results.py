@@ -208,7 +208,7 @@ def test_plots_are_saved(qtbot, finished: Path, kind: str) -> None:
     else:
         rows = list(csv.reader(io.StringIO(content.decode())))
         assert rows[0] == ["curve", "frequency_per_A", "fsc"]
-        assert len(rows) == 1 + 2 * 17
+        assert len(rows) == 1 + 2 * 16
 
 
 def test_a_click_on_the_heat_map_picks_a_start(qtbot, finished: Path) -> None:

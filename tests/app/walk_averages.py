@@ -189,7 +189,7 @@ class AveragesRoute:
         extent, whole = size * self.inputs.box, self.original_extent_A()
         assert 0.4 * whole < extent < 1.02 * whole, f"the map is {extent:g} Å wide, the images {whole:g} Å"
         hands.shot("Exported")
-        self.export_as("star", star)
+        self.export_as("STAR", star)
         tables = starfile.read(star, always_dict=True)
         assert len(tables["particles"]) == self.gallery_count() - 2
         assert star.with_suffix(".mrcs").is_file()

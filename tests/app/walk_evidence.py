@@ -168,7 +168,7 @@ class EvidenceRoute:
         points = window.run_view.stored.ensemble.points_A
         cif, pdb = self.out / "ensemble.cif", self.out / "ensemble.pdb"
         volume, table = self.out / "ensemble.mrc", self.out / "ensemble.csv"
-        self.export_as("mmcif", cif, "Export: format and file")
+        self.export_as("mmCIF", cif, "Export: format and file")
         self.export_as("PDB", pdb)
         for path in (cif, pdb):
             models = gemmi.read_structure(str(path))

@@ -190,15 +190,15 @@ class Hands:
         QApplication.processEvents()
 
     def choose(self, box: QComboBox, text: str) -> None:
-        """Open a list and pick the entry that begins so, with the arrow keys."""
-        rows = [i for i in range(box.count()) if box.itemText(i).startswith(text)]
+        """Open a list and pick the first entry that says so, with the arrow keys."""
+        rows = [i for i in range(box.count()) if text in box.itemText(i)]
         assert rows, f"no “{text}” among {[box.itemText(i) for i in range(box.count())]}"
         self.click(box)
         self.wait(lambda: box.view().isVisible(), f"the list of {_name(box)}")
         for key in ("home", *["down"] * rows[0], "enter"):
             self.keys(key)
         self.wait(lambda: not box.view().isVisible(), "the list closes")
-        assert box.currentText().startswith(text), f"{box.currentText()} was chosen instead of {text}"
+        assert text in box.currentText(), f"{box.currentText()} was chosen instead of {text}"
 
     def open_tab(self, tabs: QTabWidget, title: str) -> QWidget:
         """Click on a tab."""
