@@ -138,7 +138,8 @@ class NamedSelections(QObject):
 
     def put(self, values: Values) -> None:
         """Go back to values of :meth:`snapshot`."""
-        self._all = values.get("named", self._all)
+        found = values.get("named", self._all)
+        self._all = found if isinstance(found, dict) else {}  # absent: before this was made
         self.changed.emit()
 
     @property
