@@ -258,13 +258,27 @@ class History(QUndoStack):
 
     # ---- undoing --------------------------------------------------------------------------------
 
+    def push(self, command: QUndoCommand) -> None:
+        """Do something that can be undone; other parts of the program have commands of their own."""
+        if not isinstance(command, Change):
+            self._sealed = True
+            command.places = (self.place(), self.place())  # type: ignore[attr-defined]
+        super().push(command)
+
+    def _move(self, way: int) -> None:
+        """One step back (-1) or forth (1); another command than a change goes to its place, too."""
+        command = self.command(self.index() if way > 0 else self.index() - 1)
+        if not isinstance(command, Change):
+            self.go(getattr(command, "places", ("", ""))[0])
+        (super().redo if way > 0 else super().undo)()
+
     def undo(self) -> None:
         """Take the last step back, unless something forbids it."""
         while self.canUndo() and self.command(self.index() - 1).isObsolete():
             super().undo()
         if self._allowed(self.canUndo()):
             text = self.undoText()
-            super().undo()
+            self._move(-1)
             self.said.emit(f"Undone: {text}")
 
     def redo(self) -> None:
@@ -273,13 +287,17 @@ class History(QUndoStack):
             super().redo()
         if self._allowed(self.canRedo()):
             text = self.redoText()
-            super().redo()
+            self._move(1)
             self.said.emit(f"Done again: {text}")
 
     def go_to(self, index: int) -> None:
         """Take back or do again until this many steps are done, unless something forbids it."""
         if self._allowed(index != self.index()):
-            self.setIndex(index)
+            while self.index() > index:
+                self._move(-1)
+            while self.index() < index:
+                index -= self.command(self.index()).isObsolete()  # which the stack lets go of
+                self._move(1)
             self.said.emit(f"Back to: {self.undoText()}" if self.canUndo() else "Back to the beginning")
 
     def steps(self) -> list[tuple[int, str]]:
