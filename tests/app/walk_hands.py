@@ -275,6 +275,8 @@ class Hands:
         self.keys("ctrl+a")
         for letter in text:
             QTest.keyClick(self._listening(), letter)
+        if isinstance(field, QLineEdit):
+            assert field.text() == text, f"{_name(field)} holds {field.text()}, not {text}"
         self.keys("tab")
 
     def _listening(self) -> QWindow:

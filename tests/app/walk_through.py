@@ -54,8 +54,12 @@ def walk(route: str, window: MainWindow, inputs: WalkInputs, out: Path, *, hurri
     album = Album(out, f"{route}, {window.width()} × {window.height()}, {window.settings.theme}")
     files = out / "files"
     files.mkdir(exist_ok=True)
+    hands = Hands(window, album, hurried=hurried)
     try:
-        ROUTES[route](window, Hands(window, album, hurried=hurried), inputs, files).walk()
+        ROUTES[route](window, hands, inputs, files).walk()
+    except AssertionError:
+        hands.shot("Where it stopped")
+        raise
     finally:
         album.write_index()
     return album
