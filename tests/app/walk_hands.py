@@ -57,7 +57,8 @@ class Album:
         name = "".join(c if c.isalnum() else "_" for c in title.lower()).strip("_")[:60]
         path = self.folder / f"{len(self.pictures) + 1:02d}_{name}.png"
         assert image.save(str(path)), f"{path} can't be written"
-        small = image.scaled(64, 40)
+        smooth = Qt.TransformationMode.SmoothTransformation
+        small = image.scaled(64, 40, Qt.AspectRatioMode.IgnoreAspectRatio, smooth)
         colours = {small.pixel(x, y) for x in range(64) for y in range(40)}
         assert len(colours) > 20, f"“{title}” shows hardly anything"
         self.pictures.append((path, title))
