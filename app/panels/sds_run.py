@@ -48,7 +48,7 @@ class SdsPanel(RunFrame):
         """Show the file of the trained denoiser, and use it."""
         self._denoiser.setCurrentIndex(self._denoiser.findData("trained"))
         self._weights.show_path(path)
-        self._show_denoiser()
+        self._show_used()
         self._enter_denoiser()
 
     # ---- making ---------------------------------------------------------------------------------
@@ -126,7 +126,7 @@ class SdsPanel(RunFrame):
         self._closed_form.setVisible(not trained and distilled and self.advanced.isChecked())
 
     def _denoiser_activated(self, _index: int) -> None:
-        self._show_denoiser()
+        self._show_used()
         if self._denoiser.currentData() == "trained" and not self._weights.path:
             self.weights_wanted.emit()
         self._enter_denoiser()
