@@ -1,105 +1,34 @@
-"""Movies of what the middle shows: a turn about the vertical axis, or the run from its frames.
+"""Movies of what the middle shows: a turn, the run from its frames, or a walk through what it found.
 
 A frame is drawn, then encoded in the background while the window goes on; only then is the next one drawn.
-GIF comes from Pillow; MP4 needs ffmpeg, found through the package ``imageio-ffmpeg`` or on the path.
 """
 
 from __future__ import annotations
 
-import shutil
-import subprocess
+import time
 from functools import partial
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+from numpy.typing import NDArray
 from PySide6.QtCore import QTimer
 from PySide6.QtGui import QImage
 
 from app.features import Feature
-from engine.errors import VerglasError
-from engine.io.atomic import atomic_path
+from app.movie_file import GET_FFMPEG, NO_FFMPEG, Movie, ffmpeg
+from app.walks import landscape_walk, sample_walk
 
 if TYPE_CHECKING:
     from app.main_window import MainWindow
 
 TURN_FRAMES = 90
-RATE = 20  # frames a second
 MOST_FRAMES = 600
-WAIT_MS = 60  # until a frame of a run has been read and its surface made
-NO_FFMPEG = "MP4 needs ffmpeg, which isn't here."
-GET_FFMPEG = "Install it (`pip install imageio-ffmpeg`), or let the name end in .gif."
-
-
-def ffmpeg() -> str | None:
-    """The program that writes MP4, or None."""
-    if find_spec("imageio_ffmpeg") is not None:
-        import imageio_ffmpeg  # type: ignore[import-not-found, unused-ignore]
-
-        try:
-            return str(imageio_ffmpeg.get_ffmpeg_exe())
-        except RuntimeError:
-            pass  # the package came without the program
-    return shutil.which("ffmpeg")
-
-
-class Movie:
-    """Frames (RGB bytes, all of one size) on their way into a file; not for the GUI thread.
-
-    Parameters
-    ----------
-    path : ends in ``.gif`` or ``.mp4``.
-    width, height : of the frames, pixels.
-    """
-
-    def __init__(self, path: Path, width: int, height: int) -> None:
-        self.path, self.size = path, (width, height)
-        self._frames: list[Any] = []
-
-    def add(self, pixels: bytes) -> None:
-        """Take the next frame."""
-        from PIL import Image
-
-        picture = Image.frombytes("RGB", self.size, pixels)
-        # A palette of its own for each frame, and a third of the memory.
-        gif = self.path.suffix.lower() == ".gif"
-        self._frames.append(picture.quantize(128, dither=Image.Dither.NONE) if gif else picture)
-
-    def write(self) -> Path:
-        """Write the file, whole or not at all.
-
-        Raises
-        ------
-        VerglasError
-            If there is no encoder, or the file can't be written.
-        """
-        with atomic_path(self.path) as temporary:
-            if self.path.suffix.lower() == ".gif":
-                first, *others = self._frames
-                first.save(
-                    temporary, "GIF", save_all=True, append_images=others, duration=1000 // RATE, loop=0
-                )
-            else:
-                self._encode(temporary)
-        return self.path
-
-    def _encode(self, target: Path) -> None:
-        program = ffmpeg()
-        if program is None:
-            raise VerglasError(NO_FFMPEG, GET_FFMPEG, self.path)
-        width, height = self.size
-        command = [
-            program, "-y", "-loglevel", "error", "-f", "rawvideo", "-pix_fmt", "rgb24", "-s",
-            f"{width}x{height}", "-r", str(RATE), "-i", "-", "-vf", "crop=trunc(iw/2)*2:trunc(ih/2)*2",
-            "-pix_fmt", "yuv420p", "-f", "mp4", str(target),
-        ]  # fmt: skip
-        content = b"".join(picture.tobytes() for picture in self._frames)
-        done = subprocess.run(command, input=content, capture_output=True, check=False)  # noqa: S603
-        if done.returncode:
-            words = done.stderr.decode(errors="replace").strip().splitlines()
-            raise VerglasError(
-                f"ffmpeg failed: {words[-1] if words else 'no reason given'}.", "Try a GIF.", self.path
-            )
+POLL_MS, MOST_WAIT_S = 15, 3.0  # until a frame has been read and its surface made
+NO_WALK = (
+    "There is nothing to walk through: it takes two samples of a finished run, or volumes for several class "
+    "averages."
+)
 
 
 class Movies(Feature):
@@ -111,23 +40,20 @@ class Movies(Feature):
         self._path = Path()
         self._kind, self._done, self._total = "", 0, 0
         self._generation = 0
-        self._start = 0.0
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
         self._timer.timeout.connect(self._frame)
+        self._walk: NDArray[Any] | None = None
+        self._before: dict[str, Any] | None = None
+        self._asked_at = 0.0
         add = window.commands.add
-        add(
-            "&File",
-            "&Movie: turn…",
-            lambda: self.ask("turn"),
-            tip="A full turn of what is shown, as GIF or MP4",
-        )
-        add(
-            "&File",
-            "Movie: &through the run…",
-            lambda: self.ask("run"),
-            tip="The run's frames, as GIF or MP4",
-        )
+        for kind, text, tip in (
+            ("turn", "&Movie: turn…", "A full turn of what is shown, as GIF or MP4"),
+            ("run", "Movie: &through the run…", "The run's frames, as GIF or MP4"),
+            ("walk", "Movie: &walk through the result…",
+             "Along the path drawn in the landscape or its first component; or from sample to sample"),
+        ):  # fmt: skip
+            add("&File", text, partial(self.ask, kind), tip=tip)
         self.stop_action = add("&File", "Stop the movie", self.stop, tip="Write no movie after all")
         self.stop_action.setEnabled(False)
 
@@ -138,8 +64,8 @@ class Movies(Feature):
         if path is not None:
             self.begin(kind, path)
 
-    def begin(self, kind: str, path: Path, frames: int = TURN_FRAMES) -> None:
-        """Make a movie: ``turn`` or ``run``."""
+    def begin(self, kind: str, path: Path, frames: int = 0) -> None:
+        """Make a movie: ``turn``, ``run`` or ``walk``; 0 frames leave their number to the kind."""
         window = self.window
         path = path.with_suffix(path.suffix or ".gif")
         if path.suffix.lower() not in (".gif", ".mp4"):
@@ -148,21 +74,13 @@ class Movies(Feature):
         if path.suffix.lower() == ".mp4" and ffmpeg() is None:
             window.complain(f"{NO_FFMPEG} {GET_FFMPEG}")
             return
-        if kind == "run":
-            frames = self._slider().maximum()
-            if frames < 2:
-                window.complain("This run kept no frames.")
-                return
-        elif window.viewer.page not in ("points", "volume", "compare"):
-            window.complain("There is nothing to turn yet.")
-            return
         self.stop()
+        frames = self._prepare(kind, frames)
+        if not frames:
+            return
         self._kind, self._path, self._done, self._total = kind, path, 0, min(frames, MOST_FRAMES)
-        self._generation += 1
         self.stop_action.setEnabled(True)
-        if kind == "run":
-            self._slider().setValue(0)
-        self._timer.start(WAIT_MS if kind == "run" else 0)
+        self._go(0)
 
     def stop(self) -> None:
         """Give the movie up."""
@@ -170,12 +88,92 @@ class Movies(Feature):
         self._timer.stop()
         self.movie = None
         self.stop_action.setEnabled(False)
+        self._put_back()
 
     def close(self) -> None:
         """Stop."""
+        self._before = None
         self.stop()
 
-    # ---- inside ---------------------------------------------------------------------------------
+    # ---- what is filmed -------------------------------------------------------------------------
+
+    def _prepare(self, kind: str, frames: int) -> int:
+        """How many frames there will be; 0 after saying why there are none."""
+        window = self.window
+        if kind == "run":
+            if self._slider().maximum() < 2:
+                window.complain("This run kept no frames.")
+                return 0
+            return int(self._slider().maximum())
+        if kind == "walk":
+            self._walk = self._walk_of(frames)
+            if self._walk is None:
+                window.complain(NO_WALK)
+                return 0
+            return len(self._walk)
+        if window.viewer.page not in ("points", "volume", "compare", "hand"):
+            window.complain("There is nothing to turn yet.")
+            return 0
+        return frames or TURN_FRAMES
+
+    def _walk_of(self, frames: int) -> NDArray[Any] | None:
+        """Places in the landscape, or clouds; and the page that shows them comes to the front."""
+        window, run = self.window, self.window.run_view.stored
+        how = {"frames": frames} if frames else {}
+        if run is None:
+            return None
+        if run.sds is not None and run.sds.landscape is not None:
+            path = window.sds_panels.landscape.path
+            walk = landscape_walk(run.sds.landscape.coordinates, path, **how)
+            if walk is not None:
+                window.viewer.show_page("volume")
+                self._before = {"key": window.sds_view.maps.key}
+            return walk
+        # Points of samples correspond once the engine has put them into one order.
+        if run.ensemble is None or run.spread is None:
+            return None
+        clouds = sample_walk(run.ensemble.points_A, **how)
+        if clouds is not None:
+            window.viewer.show_page("points")
+            points = window.viewer.points
+            self._before = {
+                "points": points.points_A, "sample": points.sample, "paint": points.paint,
+                "spread": points.spread_A,
+            }  # fmt: skip
+        return clouds
+
+    def _show(self, number: int) -> None:
+        """Let the middle show what belongs on a frame."""
+        window = self.window
+        if self._kind == "run":
+            self._slider().setValue(number)
+        elif self._kind == "walk" and self._walk is not None:
+            if self._before is not None and "key" in self._before:
+                window.sds_view.maps.show_between(
+                    self._walk[number], f"Interpolated, {number + 1} of {len(self._walk)}"
+                )
+            else:
+                window.viewer.points.set_points(self._walk[number][None])
+        elif number:
+            self._turn(360.0 / self._total)
+
+    def _put_back(self) -> None:
+        """What was shown before a walk."""
+        before, self._before, self._walk = self._before, None, None
+        if before is None:
+            return
+        if "key" in before:
+            maps = self.window.sds_view.maps
+            maps.show_key(before["key"] or maps.first_key())
+            return
+        points = self.window.viewer.points
+        title = points.overlay.state.colour_title or "Spread (Å)"
+        points.set_points(before["points"])
+        points.set_spread(before["spread"], title)
+        points.set_paint(before["paint"])
+        points.set_sample(before["sample"])
+
+    # ---- frame by frame -------------------------------------------------------------------------
 
     def _slider(self) -> Any:
         from app.panels.scrubber import Scrubber
@@ -183,11 +181,20 @@ class Movies(Feature):
         found: Any = self.window.viewer.findChild(Scrubber)
         return found.slider
 
+    def _go(self, number: int) -> None:
+        self._show(number)
+        self._asked_at = time.monotonic()
+        self._timer.start(0 if self._kind == "turn" else POLL_MS)
+
     def _frame(self) -> None:
         window = self.window
+        late = time.monotonic() - self._asked_at > MOST_WAIT_S
+        if self._kind != "turn" and window.background.busy and not late:
+            self._timer.start(POLL_MS)
+            return
         image = window.viewer.screenshot().convertToFormat(QImage.Format.Format_RGB888)
         if self.movie is None:
-            self.movie = Movie(self._path, image.width(), image.height())
+            self.movie = Movie(self._path, image.width(), image.height(), back=self._kind == "walk")
         if (image.width(), image.height()) != self.movie.size:
             image = image.scaled(*self.movie.size)
         generation = self._generation
@@ -202,33 +209,29 @@ class Movies(Feature):
         if generation != self._generation or self.movie is None:
             return
         self._done += 1
-        if self._done >= self._total:
-            movie, self.movie = self.movie, None
-            self.stop_action.setEnabled(False)
-            self.window.in_background(movie.write, lambda path: self.window.say(f"Saved {path}."))
-            if self._kind == "run":
-                self._slider().setValue(self._slider().maximum())
+        if self._done < self._total:
+            self._go(self._done)
             return
+        movie, self.movie = self.movie, None
+        self.stop_action.setEnabled(False)
+        self.window.in_background(movie.write, lambda path: self.window.say(f"Saved {path}."))
         if self._kind == "run":
-            self._slider().setValue(self._done)
-            self._timer.start(WAIT_MS)
-        else:
+            self._slider().setValue(self._slider().maximum())
+        elif self._kind == "turn":
             self._turn(360.0 / self._total)
-            self._timer.start(0)
+        self._put_back()
 
     def _turn(self, degrees: float) -> None:
         viewer = self.window.viewer
-        if viewer.page == "compare":
-            tiles: Any = viewer.findChild(_tiles_view())
+        tiles: Any = getattr(viewer.shown, "tiles", None)
+        if tiles is not None:
             for index in range(1 if tiles.linked else len(tiles.tiles)):
                 tiles.turn(index, degrees, 0.0)
             return
-        volume = viewer.volume.volume
-        camera = (viewer.points if viewer.page == "points" else volume).camera
-        camera.azimuth = (camera.azimuth + degrees + 180) % 360 - 180
-        # A film is not in a hurry: no rough surface stands in while it turns.
-        volume.moving = False
-        volume.set_look(volume.look_)
+        view = viewer.points if viewer.page == "points" else viewer.volume.volume
+        view.camera.azimuth = (view.camera.azimuth + degrees + 180) % 360 - 180
+        # A film is not in a hurry: nothing rough stands in while it turns.
+        view.draw_finely()
 
     def _failed(self, generation: int, error: Exception) -> None:
         if generation == self._generation:
@@ -236,15 +239,7 @@ class Movies(Feature):
             self.window.complain(f"The movie can't be made ({error}).")
 
 
-def _tiles_view() -> type:
-    from app.viewers.tiles import TilesView
-
-    return TilesView
-
-
 def _packed(image: QImage) -> bytes:
     """Its rows without the padding at their ends."""
-    import numpy as np
-
     rows = np.frombuffer(image.constBits(), np.uint8).reshape(image.height(), image.bytesPerLine())
     return rows[:, : 3 * image.width()].tobytes()

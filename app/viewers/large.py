@@ -110,9 +110,8 @@ def _settle(view: Any) -> None:
     """Draw all there is, finely, whatever the window shows while it moves."""
     if hasattr(view, "points_A"):
         view.refresh(EVERYTHING)
-    elif hasattr(view, "moving"):
-        view.moving = False
-        view.set_look(view.look_)
+    else:
+        view.draw_finely()
 
 
 def _unsettle(view: Any) -> None:
