@@ -1,7 +1,8 @@
 """Any sequence of changes, taken back and done again, gives back the identical session.
 
 A real window, two hundred deeds of a user drawn at random, answers of the background that come at random
-times in random order. Print of a failure: the seed and the fewest deeds that still fail.
+times in random order. A failure names the seed and the last deeds; each deed draws from a seed of its own, so
+that any of them can be left out to find the few that matter.
 """
 
 from __future__ import annotations
@@ -247,15 +248,16 @@ def test_any_sequence_undone_gives_back_the_identical_session(
     hands = Hands(window, files)
     walk = Walk(window, hands, seed, lateness)
     deeds = program(hands, seed, LENGTH + 40)
-    done = 0
+    done: list[Deed] = []
     try:
-        for done, deed in enumerate(deeds[:LENGTH]):
+        for deed in deeds[:LENGTH]:
+            done.append(deed)
             walk.do(deed)
         walk.everything()
         walk.half(deeds[LENGTH:])
     except AssertionError:
-        print(f"seed {seed}, lateness {lateness}, after {done + 1} deeds:")
-        for deed in deeds[: done + 1][-12:]:
+        print(f"seed {seed}, lateness {lateness}, after {len(done)} deeds:")
+        for deed in done[-12:]:
             print("   ", deed)
         raise
     assert walk.compared > 10 * LENGTH

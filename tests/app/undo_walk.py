@@ -9,14 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PySide6.QtWidgets import (
-    QAbstractButton,
-    QAbstractSpinBox,
-    QComboBox,
-    QLabel,
-    QLineEdit,
-    QWidget,
-)
+from PySide6.QtWidgets import QAbstractButton, QAbstractSpinBox, QComboBox, QLabel, QLineEdit, QWidget
 
 from app import next_steps
 from app.background import Ticket
@@ -37,7 +30,6 @@ from tests.app import averages_phantom, phantom, prior_run, sds_run
 from tests.app.test_sds_session import write_weights
 
 Rng = random.Random
-COLUMNS = 8
 
 
 class LateBackground:
@@ -98,7 +90,8 @@ def write_files(folder: Path) -> dict[str, list[Path]]:
     bare = folder / "bare.mrcs"
     write_images(bare, ImageStack(averages_phantom.images(4), 4.0))
     stacks = [
-        averages_phantom.write_stack(places[0], 5), averages_phantom.write_stack(places[1], 4, pixel_size_A=0.0),
+        averages_phantom.write_stack(places[0], 5),
+        averages_phantom.write_stack(places[1], 4, pixel_size_A=0.0),
         averages_phantom.write_classes(places[2], 4), averages_phantom.write_stack(places[3], 3),
     ]  # fmt: skip
     structure = phantom.write_structure(folder / "whole.pdb", 60)
@@ -179,7 +172,8 @@ def displayed(window: MainWindow) -> dict[str, Any]:
             if card.form is not None:
                 card.form.show_advanced(True)
             cards.append(_words(card, labels=True))
-    model = modes.gallery.model
+    gallery, panels = modes.gallery, zip(MODES, modes.run_panels, strict=True)
+    model = gallery.model
     rows = [bool(model.index(i, 0).data(SELECTED)) for i in range(model.rowCount())]
     project = window.features["project"]
     run = window.run_view.stored
@@ -189,10 +183,10 @@ def displayed(window: MainWindow) -> dict[str, Any]:
             modes._inputs.currentIndex(), modes.run.currentIndex(),
         ),
         "evidence": None if None in cards else cards,
-        **{f"fields of {kind}": _words(panel, labels=False) for kind, panel in zip(MODES, modes.run_panels, strict=True)},
+        **{f"fields of {kind}": _words(panel, labels=False) for kind, panel in panels},
         "run panel": _words(modes.panel, labels=True),
         "class averages": _words(modes.averages_panel, labels=modes.of_averages),
-        "gallery": modes.averages.loaded is not None and (rows, modes.gallery._count.text(), modes.gallery._marks.text()),
+        "gallery": modes.averages.loaded is not None and (rows, gallery._count.text(), gallery._marks.text()),
         "named": list(window.features["gallery"].named.state().items()),
         "clouds": _words(modes.prior.panel, labels=True),
         "names": (dict(project.project.content.names), dict(project.project.content.notes)),
