@@ -41,7 +41,10 @@ class LossPlot(Plot):
         self.item.clear()
         table = np.array(self.values, float).reshape(-1, 2)
         if len(table):
-            self.item.plot(table[:, 0], table[:, 1], pen=pg.mkPen(self.theme.series[0], width=2))
+            pen = pg.mkPen(self.theme.series[0], width=2)
+            dot = {"symbol": "o", "symbolSize": 7, "symbolBrush": pen.color(), "symbolPen": None}
+            # a line through one point would not be seen
+            self.item.plot(table[:, 0], table[:, 1], pen=pen, **(dot if len(table) == 1 else {}))
 
     def table(self) -> Table:
         """Every value."""
