@@ -133,7 +133,7 @@ class AveragesRoute:
         hands.wait(lambda: self.window.viewer.volume.volume.drawn() or self.ended(), "a volume forms")
         hands.shot("A volume forms")
         self.to_the_end("")
-        hands.shot("The volumes are finished", 1.0)
+        hands.shot("The volumes are finished")
 
     def look_at_results(self) -> None:
         hands, window = self.hands, self.window
@@ -155,7 +155,7 @@ class AveragesRoute:
         hands.keys("t")
         hands.wait(lambda: window.viewer.page == "compare", "the tiles")
         hands.wait(lambda: not window.background.busy, "the surfaces of the tiles")
-        hands.shot("Starts side by side", 1.0)
+        hands.shot("Starts side by side")
         hands.click(hands.find(QPushButton, "Back"))
         assert window.viewer.page == "volume"
 

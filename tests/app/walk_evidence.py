@@ -82,7 +82,7 @@ class EvidenceRoute:
         hands.click(self.run_button())
         hands.wait(lambda: window.monitor.running, "the run begins")
         hands.wait(lambda: window.viewer.points.drawn() or len(self.outcomes) > before, "points are drawn")
-        hands.shot(during, 0.6)
+        hands.shot(during)
         folder = window.monitor.folder
         hands.wait(lambda: not window.monitor.running, "the run ends", 900)
         assert self.outcomes[-1] == "completed", window.messages.texts()
@@ -91,7 +91,7 @@ class EvidenceRoute:
             "its results are shown",
         )
         hands.wait(lambda: not window.background.busy, "its results are read")
-        hands.shot(after, 0.8)
+        hands.shot(after)
         assert len(window.viewer.points.points_A) == self.inputs.samples
 
     # ---- look -----------------------------------------------------------------------------------
@@ -125,7 +125,7 @@ class EvidenceRoute:
         hands.wait(lambda: window.viewer.page == "compare", "the tiles")
         page = window.viewer._stack.currentWidget()
         assert len(page.tiles.tiles) == self.inputs.samples
-        hands.shot("Samples side by side", 0.8)
+        hands.shot("Samples side by side")
         hands.keys("]")
         assert page.tiles.marked == 0
         hands.shot("One of them marked")

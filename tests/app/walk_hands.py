@@ -116,7 +116,7 @@ class Hands:
             QApplication.processEvents()
             time.sleep(0.002)
 
-    def shot(self, title: str, settle: float = 0.35) -> Path:
+    def shot(self, title: str, settle: float = 0.9) -> Path:
         """Take a picture of the screen where the window is, with what lies over it."""
         self.pause(0.05 if self.hurried else settle)
         place = self.window.geometry()
