@@ -131,4 +131,4 @@ def agreeing(correlation: NDArray[np.float64], threshold: float = THRESHOLD) -> 
 
 def _finite(points: NDArray[np.floating]) -> NDArray[np.float64]:
     flat = np.asarray(points, float).reshape(-1, 3)
-    return flat[np.isfinite(flat).all(1)]
+    return np.asarray(flat[np.isfinite(flat).all(1)])

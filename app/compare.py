@@ -249,7 +249,7 @@ class Compare(Feature):
             return None if isinstance(member.shape, Density) else member.shape
         if run is None or run.ensemble is None or split(key)[1] != "sample":
             return None
-        return run.ensemble.points_A[int(split(key)[2]) - 1]
+        return np.asarray(run.ensemble.points_A[int(split(key)[2]) - 1])
 
     def _tile(self, key: str, name: str) -> Tile:
         from app import style

@@ -154,6 +154,7 @@ class Movies(Feature):
                 )
             else:
                 window.viewer.points.set_points(self._walk[number][None])
+                window.viewer.points.overlay.change(legend=())  # between samples it is none of them
         elif number:
             self._turn(360.0 / self._total)
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
+import numpy as np
 from PySide6.QtCore import QObject, Signal
 
 from app.aligning import THRESHOLD, Aligned, Frame, Member, agreeing, correlations, frame_of, onto, staying
@@ -55,13 +56,15 @@ class TileAlignment(QObject):
         if not wishes:
             self.clear()
             return
-        if wishes[0].shape is not self._first:
+        if self._first is None or not _same(wishes[0].shape, self._first):
             self.clear()
             self._first = wishes[0].shape
         self._asked, self._agreement = list(wishes), None
         for key in set(self._known) - {w.key for w in wishes}:
             del self._known[key]
-        self._todo = [w for w in wishes if w.key not in self._known or self._known[w.key][0] is not w.shape]
+        self._todo = [
+            w for w in wishes if w.key not in self._known or not _same(self._known[w.key][0], w.shape)
+        ]
         self._next()
 
     def motion(self, key: str) -> Motion:
@@ -120,12 +123,20 @@ class TileAlignment(QObject):
         self.found.emit(wish.key)
 
     def _done(self, wish: Wish) -> None:
-        self._todo = [w for w in self._todo if w.key != wish.key or w.shape is not wish.shape]
+        self._todo = [w for w in self._todo if w.key != wish.key or not _same(w.shape, wish.shape)]
         self._next()
+
+
+def _same(one: Member, other: Member) -> bool:
+    """Whether two are the same map, or the same row of the same array of points."""
+    if isinstance(one, np.ndarray) and isinstance(other, np.ndarray):
+        first, second = one.__array_interface__, other.__array_interface__
+        return one.shape == other.shape and first["data"] == second["data"]
+    return one is other
 
 
 def _align(wish: Wish, first: Member, frame: Frame | None) -> tuple[Frame, Aligned]:
     frame = frame or frame_of(first)
-    if wish.shape is first or not wish.turns:
+    if _same(wish.shape, first) or not wish.turns:
         return frame, staying(wish.shape, frame)
     return frame, onto(wish.shape, first, frame, either_hand=wish.either_hand)

@@ -118,7 +118,8 @@ class HandPage(Page):
 
     def said(self) -> str:
         """All words of the table, for the keyboard and for tests."""
-        labels = (self._grid.itemAt(i).widget() for i in range(self._grid.count()))
+        items = (self._grid.itemAt(i) for i in range(self._grid.count()))
+        labels = (item.widget() for item in items if item is not None)
         return " | ".join(label.text() for label in labels if isinstance(label, QLabel))
 
     def set_theme(self, theme: Theme) -> None:

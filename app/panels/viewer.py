@@ -186,7 +186,7 @@ class ViewerPanel(QWidget):
     @property
     def shown(self) -> QWidget:
         """The page that fills the middle."""
-        return self._stack.currentWidget()
+        return self._pages[self.page]
 
     def retint(self) -> None:
         """Draw the icons in the present colours."""

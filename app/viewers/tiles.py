@@ -331,7 +331,7 @@ class TilesView(QWidget):
 
     def _point_A(self, tile: Tile) -> float:
         count = max(1, len(tile.points_A)) if tile.points_A is not None else 1
-        return POINT_SHARE * tile.radius_A * count ** (-1 / 3)
+        return float(POINT_SHARE * tile.radius_A * count ** (-1 / 3))
 
     def _per_A(self, index: int, box: QRectF, ratio: float) -> float:
         """Real pixels for an Å."""
