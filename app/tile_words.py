@@ -39,7 +39,7 @@ class TileWords:
         badge, state, why = self.badge(key)
         sentence = f"{known[:1].upper()}{known[1:]}." if known else ""
         # Of a start its turn says more than its score; of a sample it is the other way round.
-        order = (moved, known) if what == "start" and member is None else (known, moved)
+        order = (moved, known) if what == "start" else (known, moved)
         return (
             " · ".join(part for part in order if part),
             badge,

@@ -57,7 +57,7 @@ class PictureDialog(QDialog):
         factor = min(2.0, largest / max(self._shape))
         self.width_ = _pixels("Width", round(factor * width), largest)
         self.height_ = _pixels("Height", round(factor * height), largest)
-        self.keep = QCheckBox("As wide and high as in the window")
+        self.keep = QCheckBox("In the shape of the window")
         self.keep.setToolTip("Off: any size; the object then fills the shorter side")
         self.keep.setChecked(True)
         self.transparent = QCheckBox("Transparent background")

@@ -93,7 +93,7 @@ def test_starts_grow_in_the_tiles_and_nothing_tears_them_away(running):
     tiles = compare.page.tiles
     assert window.viewer.page == "compare"
     assert [t.title for t in tiles.tiles] == ["Start 1", "Start 2", "Start 3"]
-    assert tiles.tiles[1].caption.startswith("finished · aligned to no. 1")
+    assert tiles.tiles[1].caption.startswith("aligned to no. 1")
     assert tiles.tiles[2].caption == "step 1 of 9"
     assert tiles.tiles[0].badge == "2 of 2 agree"
     tiles.turn(0, 40, 0)
