@@ -182,7 +182,7 @@ def displayed(window: MainWindow) -> dict[str, Any]:
             [button.isChecked() for button in modes.switch._buttons.values()],
             modes._inputs.currentIndex(), modes.run.currentIndex(),
         ),
-        "evidence": None if None in cards else cards,
+        "evidence": cards,
         **{f"fields of {kind}": _words(panel, labels=False) for kind, panel in panels},
         "run panel": _words(modes.panel, labels=True),
         "class averages": _words(modes.averages_panel, labels=modes.of_averages),
@@ -193,7 +193,7 @@ def displayed(window: MainWindow) -> dict[str, Any]:
         "groups": [(g.name, g.members) for g in landscape.groups],
         "hand": run is not None and is_flipped(run),
     }  # fmt: skip
-    if None in shown.values():
+    if None in shown.values() or None in cards:
         shown |= {"run panel": None, "gallery": None}  # they say why
     return shown
 
@@ -230,7 +230,7 @@ class Hands:
             low, high = max(field.minimum(), -50), min(field.maximum(), 60)
             field.setValue(type(field.value())(rng.uniform(low, high)))
         elif isinstance(field, QLineEdit):
-            text = rng.choice(("", "2", "3.5", "1, 2, 3", "A", "x y z", "-7"))
+            text = rng.choice(("", "2", "3", "4", "2.5", "7", "1, 2", "A"))
             field.setText(text)
             field.textEdited.emit(text)
 
