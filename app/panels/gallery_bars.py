@@ -209,6 +209,7 @@ class CountingBar(QWidget):
         self.coverage.hide()
         self.count = QLabel()
         self.count.setObjectName("title")
+        self.count.setWordWrap(True)
         self.count.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
         self.marks = QLabel()
         self.marks.setObjectName("warning")
