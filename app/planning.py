@@ -204,7 +204,7 @@ class Planning(Feature):
         )
         poses = ""
         if self.window.modes.mode == "sds":
-            poses = "Where no pose of an image is clearly the best, several are followed: up to six times longer. "
+            poses = "Where no pose is clearly the best, several are followed: up to six times longer. "
         others = "The upper end counts with what else the computer does now."
         return f"{basis} {poses}{others} {self._origin()}".strip()
 
