@@ -79,7 +79,10 @@ class Hand(Feature):
         run = self.window.run_view.stored
         reason = why_not(run)
         if reason or run is None:
-            self.window.complain(reason)
+            self.window.features["toasts"].tell(
+                "Not flipped", reason or "No result is shown.", level="warning"
+            )
+            self.window.say(reason)
             return
         now = self._wanted.get(run.folder, is_flipped(run))
         self.window.history.push(FlipHand(self, run.folder, not now))

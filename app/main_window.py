@@ -46,6 +46,7 @@ from app.settings import Settings
 from engine.specs.presets import PRESETS
 
 TITLE = "Verglas"
+TRAINED = "Its errors are on the right. Longer trainings show samples here."
 
 
 class MainWindow(QMainWindow):
@@ -193,7 +194,10 @@ class MainWindow(QMainWindow):
         if self.monitor.running:
             self.viewer.set_welcome("Running", self.modes.waiting)
         elif self.modes.mode != "dps":
-            self.viewer.set_welcome("Nothing yet", self.modes.waiting)
+            run = self.run_view.stored
+            trained = run is not None and run.kind == self.modes.mode and self.modes.mode.startswith("train")
+            title, text = ("Trained", TRAINED) if trained else ("Nothing yet", self.modes.waiting)
+            self.viewer.set_welcome(title, text)
         elif not self.session.evidence:
             self.viewer.set_welcome()
         elif reason:

@@ -10,6 +10,8 @@ from PySide6.QtCore import Signal
 from PySide6.QtGui import QValidator, QWheelEvent
 from PySide6.QtWidgets import QComboBox, QDoubleSpinBox, QLineEdit, QSpinBox
 
+SMALLEST_PIXEL_A = 0.01
+
 
 class IntBox(QSpinBox):
     """Whole numbers; ignores the wheel, which is for scrolling the panel.
@@ -146,6 +148,36 @@ def _refusal(typed: str, box: IntBox | FloatBox) -> str:
     low, high = (f"{box.textFromValue(v)}{box.suffix()}" for v in (box.minimum(), box.maximum()))  # type: ignore[arg-type]
     bound = f"at least {low}" if number < box.minimum() else f"at most {high}"
     return f"Must be {bound}; {kept} is kept."
+
+
+class PixelSizeBox(FloatBox):
+    """Asks for a pixel size, Å: empty until one is typed, since any number would look like one read.
+
+    Attributes
+    ----------
+    known : whether there is a size now.
+    """
+
+    known = Signal(bool)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setRange(0.0, 100.0)
+        self.setDecimals(4)
+        self.setSuffix(" Å")
+        self.setSpecialValueText(" ")
+        self.setAccessibleName("Pixel size in Å")
+        self.valueChanged.connect(lambda value: self.known.emit(value >= SMALLEST_PIXEL_A))
+
+    def validate(self, text: str, position: int) -> tuple[QValidator.State, str, int]:
+        """Nothing is acceptable, too."""
+        if not _bare(text, self.suffix()):
+            return QValidator.State.Acceptable, text, position
+        return super().validate(text, position)
+
+    def valueFromText(self, text: str) -> float:
+        """Nothing is 0."""
+        return super().valueFromText(text) if _bare(text, self.suffix()) else 0.0
 
 
 def _bare(text: str, suffix: str) -> str:

@@ -18,7 +18,7 @@ from app.style import Theme
 if TYPE_CHECKING:
     from app.main_window import MainWindow
 
-STAY_S = 8.0
+STAY_S, SEEN_S = 8.0, 4.0  # the shorter where the user looks at the window anyway
 STAY_LONGER_S = 20.0  # what went wrong takes longer to read
 MOST = 4
 ABOVE = 110  # px from the end of the middle column: the level and the scrubber
@@ -81,6 +81,8 @@ class Toasts(Feature):
         self.shown.append(toast)
         if seconds is None:
             seconds = STAY_LONGER_S if level in ("error", "warning") else STAY_S
+            if level == "good" and self.window.isActiveWindow():
+                seconds = SEEN_S
         toast.appear(seconds)
         self._place()
         self._tell_desktop(title, sentence)

@@ -19,7 +19,7 @@ from PySide6.QtWidgets import (
 
 from app import style
 from app.forms import ModelForm
-from app.number_fields import FloatBox, TextValue
+from app.number_fields import PixelSizeBox, TextValue
 from app.panels.run_frame import words_label
 from engine.specs.sds import ClassAveragesInput
 
@@ -158,17 +158,14 @@ class AveragesPanel(QWidget):
         self._remove.clicked.connect(self.remove_wanted)
         self._ask = words_label("warning")
         self._ask.setText("The file doesn't say how large a pixel is. Enter it here:")
-        self._size = FloatBox()
-        self._size.setRange(0.01, 100)
-        self._size.setDecimals(4)
-        self._size.setSuffix(" Å")
-        self._size.setValue(1.0)
+        self._size = PixelSizeBox()
         self._size.setToolTip(
             "Edge length of one pixel of these images, Å. The program that made them shows it."
         )
-        self._size.setAccessibleName("Pixel size in Å")
         self._size_button = QPushButton("Use this pixel size")
         self._size_button.clicked.connect(self._size_entered)
+        self._size_button.setEnabled(False)
+        self._size.known.connect(self._size_button.setEnabled)
         self.form = ModelForm(ClassAveragesInput, exclude=("file", "select"), own_toggle=False)
         self.form.changed.connect(self._form_edited)
         top = QHBoxLayout()

@@ -13,7 +13,7 @@ from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton, QSizePol
 from app import style
 from app.evidence import MODELS, PATH_FIELDS, ROLE_WORDS, SIZE_FIELDS, Evidence
 from app.forms import ModelForm
-from app.number_fields import ChoiceBox, FloatBox
+from app.number_fields import ChoiceBox, PixelSizeBox
 
 THUMBNAIL = 44
 MOST_THUMBNAILS = 6
@@ -63,17 +63,14 @@ class EvidenceCard(QFrame):
         self._remove.setToolTip("Take it off the list (the file itself stays)")
         self._remove.setAccessibleName("Remove")
         self._remove.clicked.connect(self.remove_wanted)
-        self._size = FloatBox()
-        self._size.setRange(0.01, 100)
-        self._size.setDecimals(4)
-        self._size.setSuffix(" Å")
-        self._size.setValue(1.0)
+        self._size = PixelSizeBox()
         self._size.setToolTip(
             "Edge length of one pixel in the specimen, Å. It is on the microscope's log sheet."
         )
-        self._size.setAccessibleName("Pixel size in Å")
         self._size_button = QPushButton("Use this pixel size")
         self._size_button.clicked.connect(self._size_entered)
+        self._size_button.setEnabled(False)
+        self._size.known.connect(self._size_button.setEnabled)
         self._ab_initio = QPushButton("Reconstruct them without poses")
         self._ab_initio.setToolTip(
             "Images without poses, such as class averages: make volumes from them ab initio (SDS)"

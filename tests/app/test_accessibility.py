@@ -179,7 +179,7 @@ def test_every_control_of_other_windows_has_a_name_and_is_reached_by_tab(
         KeepDialog("mine", lambda _name: "", window),
         Guide(window), MachineWindow(window, "Verglas"), ShortcutList(window),
         model_card.ModelCard(window), run_comparison.RunComparison(window),
-        history_list.HistoryList(window.history, window),
+        history_list.HistoryList(window),
         convention_doctor.ConventionPanel(window),
     ]  # fmt: skip
     for dialog in dialogs:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import pytest
 from pydantic_core import PydanticUndefined
+from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QLabel
 
 from app import prior_session, sds_session, training_session
 from app.evidence import MODELS, PATH_FIELDS
 from app.forms import ModelForm
-from app.number_fields import FloatBox, IntBox, TextValue
+from app.number_fields import FloatBox, IntBox, PixelSizeBox, TextValue
 from app.panels import run
 from app.panels.sds_run import SdsPanel
 from engine.specs.components import (
@@ -196,3 +197,18 @@ def test_points_show_what_the_choice_uses(qtbot) -> None:
     panel.show_values(settings, network, MaximumLikelihood().model_dump(), frame)
     assert panel.prior.isHidden()
     assert proximal.isHidden()
+
+
+def test_a_pixel_size_is_empty_until_it_is_typed(qtbot) -> None:
+    box = PixelSizeBox()
+    qtbot.addWidget(box)
+    box.show()
+    known: list[bool] = []
+    box.known.connect(known.append)
+    assert not box.text().strip()
+    qtbot.keyClicks(box, "3.54")
+    assert box.value() == 3.54
+    assert known[-1]
+    box.selectAll()
+    qtbot.keyClick(box, Qt.Key.Key_Delete)
+    assert not known[-1]
