@@ -183,7 +183,8 @@ class Movies(Feature):
         return found.slider
 
     def _go(self, number: int) -> None:
-        self._show(number)
+        if self._kind != "turn":
+            self._show(number)
         self._asked_at = time.monotonic()
         self._timer.start(0 if self._kind == "turn" else POLL_MS)
 
@@ -193,6 +194,9 @@ class Movies(Feature):
         if self._kind != "turn" and window.background.busy and not late:
             self._timer.start(POLL_MS)
             return
+        if self._kind == "turn":
+            # Turned only now, the picture is drawn for the film and the window at once, not for each.
+            self._show(self._done)
         image = window.viewer.screenshot().convertToFormat(QImage.Format.Format_RGB888)
         if self.movie is None:
             self.movie = Movie(self._path, image.width(), image.height(), back=self._kind == "walk")
