@@ -133,6 +133,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     def settle() -> None:
         """Do what needs the features, and what nobody waits for."""
+        gc.freeze()  # the features stay as long as the window: collections needn't look at them
         CrashNotice(window, reports).tell_of_crash()
         window.features["toasts"].desktop = True
         window.features["machine"].tell_if_gpu_unused()
