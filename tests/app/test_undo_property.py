@@ -174,27 +174,30 @@ class Walk:
     def everything(self) -> None:
         """Take all of it back, do all of it again, and take it back: each time the same, step by step."""
         self.drain()
-        back: dict[int, State] = {self.history.index(): self.state()}
+        first = self.ahead  # the last deeds may have been taken back already
+        back = {first: self.state()}
         while self.history.canUndo():
             self.move(-1)
             self.drain()
-            back[self.history.index()] = self.state()
+            back[self.ahead] = self.state()
         # going somewhere is no step: the first one may have been made in another mode
         self.same(self.places[0].entered, set(), "all undone", but=("mode", "run panel", "class averages"))
-        forth: dict[int, State] = {}
-        while self.history.canRedo():
+        while self.ahead > first:
             self.history.redo()
             if self.rng.random() >= self.lateness:
                 self.drain()
-            forth[self.history.index()] = self.state()
-            self.same(State(back[self.history.index()].values, None), set(), "done again")
-        last = self.history.index()
+            self.same(State(back[self.ahead].values, None), set(), "done again")
         self.drain()
-        self.same(State(back[last].values, None), set(), "all done again")
+        self.same(State(back[self.ahead].values, None), set(), "all done again")
         while self.history.canUndo():
             self.history.undo()
             self.drain()
-            self.same(back[self.history.index()], set(), "undone again")
+            self.same(back[self.ahead], set(), "undone again")
+
+    @property
+    def ahead(self) -> int:
+        """How many steps can be done again; it stays when the history lets go of one that is done."""
+        return self.history.count() - self.history.index()
 
     def half(self, deeds: list[Deed]) -> None:
         """Undo half, do other things, undo everything."""
