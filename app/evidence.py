@@ -171,6 +171,18 @@ class Evidence:
             except ValueError as exc:
                 self.problem = str(exc)
 
+    def use_as(self, role: str) -> None:
+        """Change the role; settings of the one before that mean something else in it are dropped."""
+        self.role = role
+        model = MODELS.get(role)
+        if model is not None:
+            values = {k: v for k, v in self.options.items() if k in model.model_fields}
+            try:
+                model.model_validate(values)
+            except ValidationError as exc:
+                for item in exc.errors():
+                    self.options.pop(str(item["loc"][0]) if item["loc"] else "", None)
+
     def spec(self) -> Model:
         """The observation that this row stands for. Raises ValueError, in words, if it isn't complete."""
         if self.role not in MODELS:

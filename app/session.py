@@ -121,7 +121,7 @@ class Session(QObject):
                     if other.role == TRUTH and other is not row:
                         other.role = None
                         self._judge(other)
-            row.role = role
+            row.use_as(role)
             self._judge(row)
 
     def set_options(self, number: int, options: dict[str, Any]) -> None:

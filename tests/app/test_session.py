@@ -212,3 +212,14 @@ def test_settings_that_cannot_be_read_stop_the_run(session: Session, tmp_path: P
     session.set_settings({"samples": 2}, "")
     session.set_prior({"kind": "network", "weights": ""})
     assert "weights" in session.missing()
+
+
+def test_settings_that_a_new_role_cannot_take_are_dropped(session: Session, tmp_path: Path) -> None:
+    session.add_files([phantom.write_structure(tmp_path / "whole.pdb")])
+    number = only(session).number
+    session.set_role(number, "subunit")
+    session.set_options(number, {"points": None, "weight": 2.0})
+    only(session).options["points"] = None  # of a part: as many as its mass; a shape has a number of them
+    session.set_role(number, "coarse_points")
+    assert only(session).state == "ready"
+    assert only(session).options == {"weight": 2.0}
