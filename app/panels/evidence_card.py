@@ -201,6 +201,7 @@ class EvidenceCard(QFrame):
     def _drop_form(self) -> None:
         if self.form is not None:
             self._layout.removeWidget(self.form)
+            self.form.hide()  # at once, not only when it is deleted
             self.form.deleteLater()
             self.form = None
             self._form_role = ""
