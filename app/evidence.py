@@ -171,10 +171,10 @@ class Evidence:
             except ValueError as exc:
                 self.problem = str(exc)
 
-    def use_as(self, role: str) -> None:
+    def use_as(self, role: str | None) -> None:
         """Change the role; settings of the one before that mean something else in it are dropped."""
         self.role = role
-        model = MODELS.get(role)
+        model = MODELS.get(role or "")
         if model is not None:
             values = {k: v for k, v in self.options.items() if k in model.model_fields}
             try:

@@ -119,10 +119,14 @@ class Session(QObject):
             if role == TRUTH:
                 for other in self.evidence.values():
                     if other.role == TRUTH and other is not row:
-                        other.role = None
-                        self._judge(other)
-            row.use_as(role)
-            self._judge(row)
+                        self._use(other, None)
+            self._use(row, role)
+
+    def _use(self, row: Evidence, role: str | None) -> None:
+        before = row.facts
+        row.use_as(role)
+        # a size that was typed counts in its own role only
+        (self._know if row.facts != before else self._judge)(row)
 
     def set_options(self, number: int, options: dict[str, Any]) -> None:
         """Take the entered settings of a row; a new pixel size or choice of images is checked again."""
@@ -372,23 +376,25 @@ class Session(QObject):
             if value is ABSENT:
                 self._take_off(number)
             else:
-                self._put_row(number, **value)
+                self._put_row(number, value)
         self.changed.emit()
 
-    def _put_row(
-        self, number: int, paths: tuple[Path, ...], role: str | None, options: dict[str, Any]
-    ) -> None:
+    def _put_row(self, number: int, value: dict[str, Any]) -> None:
         row = self.evidence.get(number)
         if row is None:
-            row = self.evidence[number] = Evidence(number, paths)
+            row = self.evidence[number] = Evidence(number, value["paths"])
             self.evidence = dict(sorted(self.evidence.items()))
             self.added.emit(number)
-        row.role, row.options = role, dict(options)
+        row.role, row.options = value["role"], dict(value["options"])
+        self._know(row)
+
+    def _know(self, row: Evidence) -> None:
+        """Show what is known of a row as it is now; what isn't is found out."""
         known = self._known.get(row.facts)
         if known is None:
             self._check(row)
         else:
-            self._drop_check(number)
+            self._drop_check(row.number)
             row.checked = None if isinstance(known, str) else known
             row.state, row.problem = "problem", known if isinstance(known, str) else ""
         self._judge(row)
