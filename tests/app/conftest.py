@@ -114,7 +114,7 @@ def a_run(seconds: float = 1.0) -> list[Event]:
     ]
 
 
-def spin(until: Callable[[], bool], seconds: float = 20.0) -> None:
+def spin(until: Callable[[], bool], seconds: float = 60.0) -> None:
     """Process events until something holds; fails if it never does."""
     end = time.monotonic() + seconds
     while not until():
