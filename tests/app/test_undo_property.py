@@ -147,7 +147,11 @@ class Walk:
                 self.places = self.places[: self.history.index() + 1]  # joined, and led back
                 self.same(self.places[-1].entered, self.places[-1].late, f"{name}, which led back")
             else:
+                last: Any = self.history.command(index - 1) if index else None
+                joined = hasattr(last, "step") and last.step.at != step
                 self.made(index, before)
+                if joined and self.history.index() > index:  # into the last step first, then one of its own
+                    self.places[index].left = self.places[index].entered = None
         if rng.random() >= self.lateness:
             self.drain()
         else:
