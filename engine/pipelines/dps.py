@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import time
-from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -13,22 +10,19 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from engine.events import Energies, Metric, Progress, Snapshot
-from engine.io.atomic import write_npy, write_text
-from engine.io.ensemble import write_ensemble
+from engine.io.atomic import write_npy
 from engine.io.frames import FrameFacts, FrameKeeper
-from engine.metrics.ensemble import matched, spread_of_matched
 from engine.observations.evidence import estimate_frame, to_observations
 from engine.observations.gather import gather
-from engine.observations.matched import MatchedPoints
 from engine.pipelines.context import RunContext
+from engine.pipelines.dps_results import write_results
 from engine.pipelines.draw import Step, draw
-from engine.pipelines.evaluate import evaluate
 from engine.priors.checkpoint import load_prior, resolve
 from engine.priors.edm import GaussianDenoiser
 from engine.protocols import Denoiser
 from engine.sampling.schedules import sample_seeds
 from engine.specs.job import DpsSpec
-from engine.types import Ensemble, Frame
+from engine.types import Frame
 
 SNAPSHOT_SECONDS = 0.1  # at most ten a second reach the window
 LIVE_SNAPSHOTS = 8  # for who watches; what is kept for later are frames
@@ -101,36 +95,6 @@ class _Watch:
         self.finished += len(points)
 
 
-def _write(
-    spec: DpsSpec,
-    context: RunContext,
-    frame: Frame,
-    observations: Sequence[MatchedPoints],
-    points_A: NDArray[np.float32],
-    energies: NDArray[np.float32],
-    seeds: Sequence[int],
-) -> None:
-    """Ensemble, spread, and metrics."""
-    results = context.folder / "results"
-    # One order for all samples, so that a point's spread means something and exports can carry it.
-    points_A = matched(points_A).astype(np.float32)
-    ensemble = Ensemble(
-        points_A=points_A,
-        kind="optimum" if spec.sampler.kind == "maximum_likelihood" else "posterior",
-        frame=frame,
-        energies=energies,
-        observation_names=tuple(o.name for o in observations),
-        seeds=np.asarray(seeds[: len(points_A)], dtype=np.int64),
-    )
-    write_ensemble(results / "ensemble.npz", ensemble)
-    context.result("ensemble", results / "ensemble.npz")
-    write_npy(results / "spread.npy", spread_of_matched(points_A).astype(np.float32))
-    context.result("spread", results / "spread.npy")
-    truth = Path(spec.truth) if spec.truth else None
-    write_text(results / "metrics.json", json.dumps(evaluate(ensemble, truth, seed=spec.seed), indent=1))
-    context.result("metrics", results / "metrics.json")
-
-
 def run(spec: DpsSpec, context: RunContext) -> None:
     """Read the evidence, draw the ensemble, judge it, write ``results/``.
 
@@ -173,7 +137,7 @@ def run(spec: DpsSpec, context: RunContext) -> None:
         # Also when cancelled or out of memory: whole batches are kept, and judged.
         if energies:
             context.emit(Progress(stage="judging", done=0, total=1))
-            _write(
+            write_results(
                 spec,
                 context,
                 frame,
