@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 
 from engine.errors import RunError
-from engine.specs.components import NetworkPrior, ProjectionImages, Unconditional
+from engine.specs.components import NetworkPrior, ProjectionImages
 from engine.specs.job import DpsSpec, JobSpec, TrainPriorSpec
+from engine.specs.samplers import Unconditional
 from engine.specs.sds import SdsSpec, TrainDenoiserSpec, TrainedDenoiser
 
 EXPORT, COMPARE, GO_ON = "export", "compare", "go_on"

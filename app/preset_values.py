@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 from app import prior_session, sds_session, training_session
 from app.forms import label_of
-from engine.specs.components import GaussianPrior, NetworkPrior, Proximal
+from engine.specs.components import GaussianPrior, NetworkPrior
 from engine.specs.job import DpsSpec, TrainPriorSpec
 from engine.specs.presets import OWN, PRESETS, SDS_PRESETS, training_preset
+from engine.specs.samplers import Proximal
 from engine.specs.sds import ClosedFormDenoiser, Distillation, SdsSpec, TrainDenoiserSpec
 
 if TYPE_CHECKING:

@@ -18,9 +18,10 @@ from app.history import ABSENT, History, Step, Values, below, prefixed, put_item
 from app.prior_shelf import PriorShelf
 from app.run_folders import new_run_folder
 from app.run_words import sentence
-from engine.specs.components import NetworkPrior, Proximal
+from engine.specs.components import NetworkPrior
 from engine.specs.job import DpsSpec, FrameSpec
 from engine.specs.presets import PRESETS
+from engine.specs.samplers import Proximal
 
 SETTINGS = ("title", "samples", "points", "batch", "seed", "device")
 

@@ -13,8 +13,9 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from app import averages_session, prior_session, sds_session, training_session
 from app.panels.mode_switch import MODES
 from app.project_files import SCHEMA_VERSION
-from engine.specs.components import PriorSpec, SamplerSpec
+from engine.specs.components import PriorSpec
 from engine.specs.job import DpsSpec, FrameSpec, TrainPriorSpec
+from engine.specs.samplers import SamplerSpec
 from engine.specs.sds import ClassAveragesInput, Distillation, ImageDenoiserSpec, SdsSpec, TrainDenoiserSpec
 
 if TYPE_CHECKING:

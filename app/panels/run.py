@@ -11,17 +11,9 @@ from app.forms import ModelForm
 from app.number_fields import ChoiceBox
 from app.panels.prior_choice import FILE, GAUSSIAN, PriorChoice
 from app.panels.run_frame import FileRow, RunFrame, form_label, rule
-from engine.specs.components import (
-    Algorithm1,
-    GaussianPrior,
-    MaximumLikelihood,
-    Model,
-    NetworkPrior,
-    Proximal,
-    Unconditional,
-    is_prior_name,
-)
+from engine.specs.components import GaussianPrior, Model, NetworkPrior, is_prior_name
 from engine.specs.job import DpsSpec, FrameSpec
+from engine.specs.samplers import Algorithm1, MaximumLikelihood, Proximal, Unconditional
 
 SAMPLERS: dict[str, tuple[str, type[Model]]] = {
     "proximal": ("Proximal sampler (default)", Proximal),

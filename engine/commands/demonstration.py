@@ -25,8 +25,9 @@ from engine.observations.projection import from_images
 from engine.pipelines.figures import clouds_figure, evidence_figure, quality_figure, save
 from engine.pipelines.truth import load_truth
 from engine.specs.codec import load_spec
-from engine.specs.components import GaussianPrior, MaximumLikelihood, ProjectionImages
+from engine.specs.components import GaussianPrior, ProjectionImages
 from engine.specs.job import DpsSpec
+from engine.specs.samplers import MaximumLikelihood
 from engine.specs.sds import SdsSpec
 
 Echo = Callable[[str], None]

@@ -18,7 +18,7 @@ from engine.sampling.ode import heun
 from engine.sampling.posterior import algorithm1, churn
 from engine.sampling.proximal import renoising
 from engine.sampling.schedules import SampleNoise, noise_levels
-from engine.specs.components import Algorithm1, MaximumLikelihood, Proximal, SamplerSpec, Unconditional
+from engine.specs.samplers import Algorithm1, MaximumLikelihood, Proximal, SamplerSpec, Unconditional
 
 
 @dataclass(frozen=True)

@@ -38,7 +38,7 @@ from engine.pipelines.prior_rows import descriptors, draws, nearest_rows, pair_r
 from engine.pipelines.worker_pool import Workers
 from engine.priors.checkpoint import load_prior, sha256
 from engine.sampling.schedules import sample_seeds
-from engine.specs.components import Unconditional
+from engine.specs.samplers import Unconditional
 
 Emit = Callable[[Event], None]
 Array = NDArray[np.float64]

@@ -15,7 +15,7 @@ from engine.metrics.nearest_training import TrainingClouds, shape_descriptor
 from engine.pipelines.draw import draw
 from engine.pipelines.kept_rows import Block, Rows
 from engine.priors.checkpoint import load_prior
-from engine.specs.components import Unconditional
+from engine.specs.samplers import Unconditional
 
 Array = NDArray[np.float64]
 

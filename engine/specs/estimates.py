@@ -13,8 +13,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from statistics import median
 
-from engine.specs.components import Proximal
 from engine.specs.job import DpsSpec, JobSpec, TrainPriorSpec
+from engine.specs.samplers import Proximal
 from engine.specs.sds import FEWEST_FOR_MOTION, SdsSpec, TrainDenoiserSpec
 
 REFERENCE_S = {"transforms": 7.2e-3, "pairs": 8.8e-4}

@@ -6,16 +6,8 @@ from typing import Annotated, Final, Literal
 
 from pydantic import Field, model_validator
 
-from engine.specs.components import (
-    Device,
-    Model,
-    NetworkPrior,
-    ObservationSpec,
-    PriorSpec,
-    Proximal,
-    SamplerSpec,
-    field,
-)
+from engine.specs.components import Device, Model, NetworkPrior, ObservationSpec, PriorSpec, field
+from engine.specs.samplers import Proximal, SamplerSpec
 from engine.specs.sds import SdsSpec, TrainDenoiserSpec
 
 SCHEMA_VERSION: Final = 1

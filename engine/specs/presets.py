@@ -7,18 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from engine.errors import SpecError
-from engine.specs.components import (
-    Algorithm1,
-    CoarseMap,
-    CoarsePoints,
-    GaussianPrior,
-    MaximumLikelihood,
-    ObservationSpec,
-    ProjectionImages,
-    Proximal,
-    Unconditional,
-)
+from engine.specs.components import CoarseMap, CoarsePoints, GaussianPrior, ObservationSpec, ProjectionImages
 from engine.specs.job import DpsSpec, JobSpec
+from engine.specs.samplers import Algorithm1, MaximumLikelihood, Proximal, Unconditional
 from engine.specs.sds import (
     ClassAveragesInput,
     ClosedFormDenoiser,

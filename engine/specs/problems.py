@@ -7,8 +7,9 @@ from typing import Any, get_args
 
 from pydantic import ValidationError
 
-from engine.specs.components import Model, ObservationSpec, PriorSpec, SamplerSpec
+from engine.specs.components import Model, ObservationSpec, PriorSpec
 from engine.specs.job import FrameSpec, JobSpec
+from engine.specs.samplers import SamplerSpec
 from engine.specs.sds import ClassAveragesInput, Distillation, ImageDenoiserSpec
 
 _SHOWN = 6  # problems; more help nobody

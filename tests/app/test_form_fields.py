@@ -13,17 +13,10 @@ from app.forms import ModelForm
 from app.number_fields import FloatBox, IntBox, PixelSizeBox, TextValue
 from app.panels import run
 from app.panels.sds_run import SdsPanel
-from engine.specs.components import (
-    Algorithm1,
-    GaussianPrior,
-    MaximumLikelihood,
-    Model,
-    NetworkPrior,
-    Proximal,
-    Unconditional,
-)
+from engine.specs.components import GaussianPrior, Model, NetworkPrior
 from engine.specs.job import DpsSpec, FrameSpec, TrainPriorSpec
 from engine.specs.presets import presets_of
+from engine.specs.samplers import Algorithm1, MaximumLikelihood, Proximal, Unconditional
 from engine.specs.sds import ClassAveragesInput, ClosedFormDenoiser, Distillation, SdsSpec, TrainDenoiserSpec
 
 FORMS: list[tuple[type[Model], tuple[str, ...] | None, tuple[str, ...]]] = [

@@ -5,15 +5,9 @@ from PySide6.QtWidgets import QDoubleSpinBox, QSpinBox
 
 from app.forms import ModelForm, bounds, label_of
 from app.number_fields import ChoiceBox, FloatBox, TextValue
-from engine.specs.components import (
-    Algorithm1,
-    CoarseMap,
-    ProjectionImages,
-    ProjectionPoints,
-    Proximal,
-    Subunit,
-)
+from engine.specs.components import CoarseMap, ProjectionImages, ProjectionPoints, Subunit
 from engine.specs.job import FrameSpec
+from engine.specs.samplers import Algorithm1, Proximal
 
 MODELS = {
     Proximal: Proximal(steps=7, sigma_max=2.5, observation_sigma=0.02),

@@ -22,8 +22,9 @@ from engine.events import Cancelled, Failed
 from engine.io import prior_library
 from engine.io.prior_library import PriorEntry
 from engine.jobs.run_dir import RunDir
-from engine.specs.components import NetworkPrior, Unconditional
+from engine.specs.components import NetworkPrior
 from engine.specs.job import DpsSpec, TrainPriorSpec
+from engine.specs.samplers import Unconditional
 from tests.app import prior_run
 from tests.app.conftest import ReplayWorker, spin
 from tests.app.test_sds_session import write_weights as write_other_weights

@@ -31,7 +31,7 @@ from engine.pipelines.draw import draw
 from engine.priors.checkpoint import load_prior, resolve, sha256
 from engine.priors.edm import GaussianDenoiser
 from engine.sampling.schedules import sample_seeds
-from engine.specs.components import Algorithm1, MaximumLikelihood, Proximal
+from engine.specs.samplers import Algorithm1, MaximumLikelihood, Proximal
 from tests.benchmarks.cells import Results, finish
 from tests.benchmarks.tasks import Task, atoms_of, data_folder
 

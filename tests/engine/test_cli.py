@@ -23,8 +23,9 @@ from engine.commands.display import duration
 from engine.events import Cancelled, Completed, Progress
 from engine.jobs.run_dir import RunDir
 from engine.specs.codec import dump_toml, load_spec
-from engine.specs.components import CoarsePoints, GaussianPrior, Proximal
+from engine.specs.components import CoarsePoints, GaussianPrior
 from engine.specs.job import DpsSpec
+from engine.specs.samplers import Proximal
 
 Verglas = Callable[..., tuple[int, str, str]]
 COMMANDS = (

@@ -17,8 +17,9 @@ from engine.jobs.run_dir import RunDir
 from engine.pipelines import sds_consensus
 from engine.priors.checkpoint import load_prior, shipped_prior
 from engine.specs.codec import load_spec
-from engine.specs.components import GaussianPrior, ProjectionImages, Proximal
+from engine.specs.components import GaussianPrior, ProjectionImages
 from engine.specs.job import DpsSpec, JobSpec
+from engine.specs.samplers import Proximal
 from engine.specs.sds import SdsSpec
 
 

@@ -15,8 +15,9 @@ from engine.io import prior_facts, prior_library
 from engine.priors import checkpoint
 from engine.priors.weights_file import sha256
 from engine.specs.codec import dump_toml, input_files, load_spec, resolve_paths
-from engine.specs.components import NetworkPrior, Unconditional, is_prior_name
+from engine.specs.components import NetworkPrior, is_prior_name
 from engine.specs.job import DpsSpec
+from engine.specs.samplers import Unconditional
 
 CARD = {
     "architecture": "kernel",

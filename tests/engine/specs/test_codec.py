@@ -14,18 +14,15 @@ from hypothesis import strategies as st
 from engine.errors import SpecError
 from engine.specs import codec
 from engine.specs.components import (
-    Algorithm1,
     CoarseMap,
     GaussianPrior,
-    MaximumLikelihood,
     NetworkPrior,
     ProjectionImages,
     ProjectionPoints,
-    Proximal,
     Subunit,
-    Unconditional,
 )
 from engine.specs.job import DpsSpec, FrameSpec, JobSpec, TrainPriorSpec
+from engine.specs.samplers import Algorithm1, MaximumLikelihood, Proximal, Unconditional
 
 names = st.text(st.characters(blacklist_categories=("Cs", "Cc")), min_size=1, max_size=12).map(
     lambda s: f"/d/{s}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from engine.specs.components import Algorithm1, GaussianPrior, ProjectionPoints, Proximal
+from engine.specs.components import GaussianPrior, ProjectionPoints
 from engine.specs.estimates import (
     HIGH,
     LOW,
@@ -24,6 +24,7 @@ from engine.specs.estimates import (
 from engine.specs.job import DpsSpec, TrainPriorSpec
 from engine.specs.memory_fit import what_fits
 from engine.specs.presets import DENOISER_PRESETS, PRESETS, SDS_PRESETS
+from engine.specs.samplers import Algorithm1, Proximal
 from engine.specs.sds import ClassAveragesInput, SdsSpec, TrainDenoiserSpec
 
 VIEW = ProjectionPoints(file="/a.csv", rotation=(1.0, 0.0, 0.0, 0.0))
