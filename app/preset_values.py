@@ -9,7 +9,7 @@ from app.forms import label_of
 from engine.specs.components import GaussianPrior, NetworkPrior
 from engine.specs.job import DpsSpec, TrainPriorSpec
 from engine.specs.presets import OWN, PRESETS, SDS_PRESETS, training_preset
-from engine.specs.samplers import Proximal
+from engine.specs.samplers import DEFAULT_SAMPLER
 from engine.specs.sds import ClosedFormDenoiser, Distillation, SdsSpec, TrainDenoiserSpec
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def of_preset(modes: Modes, name: str) -> dict[str, Any]:
         wanted = PRESETS[name].settings(rows)
         found: dict[str, Any] = {key: wanted.get(key, DpsSpec.model_fields[key].default) for key in _POINTS}
         prior = wanted.get("prior")
-        found["sampler"] = wanted.get("sampler", Proximal()).model_dump()
+        found["sampler"] = wanted.get("sampler", DEFAULT_SAMPLER).model_dump()
         network = session.prior if session.prior.get("kind") == "network" else NetworkPrior().model_dump()
         return found | {"prior": prior.model_dump() if isinstance(prior, GaussianPrior) else network}
     if modes.mode == "sds":

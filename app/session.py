@@ -21,7 +21,6 @@ from app.run_words import sentence
 from engine.specs.components import NetworkPrior
 from engine.specs.job import DpsSpec, FrameSpec
 from engine.specs.presets import PRESETS
-from engine.specs.samplers import Proximal
 
 SETTINGS = ("title", "samples", "points", "batch", "seed", "device")
 
@@ -63,7 +62,7 @@ class Session(QObject):
         self.evidence: dict[int, Evidence] = {}
         self.settings: dict[str, Any] = {name: DpsSpec.model_fields[name].default for name in SETTINGS}
         self.prior: dict[str, Any] = NetworkPrior().model_dump()
-        self.sampler: dict[str, Any] = Proximal().model_dump()
+        self.sampler: dict[str, Any] = DpsSpec.model_fields["sampler"].default.model_dump()
         self.frame: dict[str, Any] = FrameSpec().model_dump()
         self.form_problem = ""
         self.shelf = shelf
@@ -269,7 +268,7 @@ class Session(QObject):
         rows = [row for row in self.observations() if row.state == "ready"]
         settings = PRESETS[name].settings([row.spec() for row in rows])  # type: ignore[misc]
         with self.history.step(f"preset “{name}”"):
-            self.sampler = settings.get("sampler", Proximal()).model_dump()
+            self.sampler = settings.get("sampler", DpsSpec.model_fields["sampler"].default).model_dump()
             self.prior = settings["prior"].model_dump() if "prior" in settings else self._network_prior()
             self.settings |= {k: v for k, v in settings.items() if k in ("samples", "points", "batch")}
             self.loaded.emit()

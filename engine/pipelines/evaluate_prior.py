@@ -60,7 +60,7 @@ class PriorQuestion:
     train : clouds that were trained on, for the row beside the samples and for memorisation.
     samples : how many to draw, or at most to take from ``samples_file``.
     steps : noise levels of the unconditional sampler.
-    method : ``stochastic``, the paper's, or ``ode``; see :class:`engine.specs.components.Unconditional`.
+    method : ``stochastic``, the paper's, or ``ode``; see :class:`engine.specs.samplers.Unconditional`.
     emd_points : to how many points clouds are thinned for the Earth Mover's distance.
     workers : processes of one thread each; 1 computes in this process.
     """

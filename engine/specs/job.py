@@ -7,7 +7,7 @@ from typing import Annotated, Final, Literal
 from pydantic import Field, model_validator
 
 from engine.specs.components import Device, Model, NetworkPrior, ObservationSpec, PriorSpec, field
-from engine.specs.samplers import Proximal, SamplerSpec
+from engine.specs.samplers import DEFAULT_SAMPLER, SamplerSpec
 from engine.specs.sds import SdsSpec, TrainDenoiserSpec
 
 SCHEMA_VERSION: Final = 1
@@ -40,7 +40,7 @@ class DpsSpec(Model):
     title: str = field("", help="A name for the run.")
     observations: tuple[ObservationSpec, ...] = field((), help="The evidence: any mix.")
     prior: PriorSpec = field(NetworkPrior(), help="What is known before the data are seen.")
-    sampler: SamplerSpec = field(Proximal(), help="How the ensemble is drawn.")
+    sampler: SamplerSpec = field(DEFAULT_SAMPLER, help="How the ensemble is drawn.")
     frame: FrameSpec = field(FrameSpec(), help="Centre and size of the object.")
     samples: int = field(5, help="Members of the ensemble.", ge=1, le=1000)
     points: int = field(1024, help="Points of each cloud.", ge=64, le=4096, advanced=True)

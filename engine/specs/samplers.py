@@ -84,3 +84,5 @@ class Unconditional(Model):
 SamplerSpec = Annotated[
     Proximal | Algorithm1 | MaximumLikelihood | Unconditional, Field(discriminator="kind")
 ]
+DEFAULT_SAMPLER = Proximal()
+"""What a run is drawn with unless it says otherwise; chosen by measurement (resources/help/accuracy.md)."""

@@ -23,16 +23,9 @@ from engine.pipelines.context import RunContext
 from engine.pipelines.draw import draw
 from engine.priors.checkpoint import PriorCard, build
 from engine.priors.edm import GaussianDenoiser
-from engine.specs.components import (
-    Algorithm1,
-    GaussianPrior,
-    MaximumLikelihood,
-    ProjectionImages,
-    Proximal,
-    SamplerSpec,
-    Unconditional,
-)
+from engine.specs.components import GaussianPrior, ProjectionImages
 from engine.specs.job import DpsSpec
+from engine.specs.samplers import Algorithm1, MaximumLikelihood, Proximal, SamplerSpec, Unconditional
 from engine.types import ImageStack, Poses
 from tests.engine.sampling.test_guidance import lumps, views
 
