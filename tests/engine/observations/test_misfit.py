@@ -1,0 +1,87 @@
+"""Misfit in units of the stated error, and the error that the residuals speak for."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from engine.observations.matched import MatchedPoints
+from engine.observations.misfit import chi_square, fitted_sigma, residuals
+
+VIEW = np.linalg.qr(np.random.default_rng(3).normal(size=(3, 3)))[0][:2]
+
+
+def far_apart(n: int = 729) -> np.ndarray:
+    """Points whose projections lie so far apart that noise can't exchange them."""
+    side = round(n ** (1 / 2))
+    plane = np.stack(np.meshgrid(np.arange(side), np.arange(side)), -1).reshape(-1, 2).astype(float)
+    return plane @ VIEW
+
+
+def one(x: np.ndarray) -> torch.Tensor:
+    return torch.tensor(x, dtype=torch.float32)[None]
+
+
+@pytest.mark.parametrize("sigma", [0.02, 0.08])
+def test_the_truth_fits_noisy_evidence_to_the_stated_error(sigma: float) -> None:
+    truth = far_apart()
+    noisy = truth @ VIEW.T + sigma * np.random.default_rng(1).normal(size=(len(truth), 2))
+    observation = MatchedPoints("v", VIEW, noisy, len(truth))
+    x = one(truth)
+    match = observation.match(x)
+    assert float(chi_square(observation, x, match, sigma)) == pytest.approx(1.0, abs=0.12)
+    assert float(chi_square(observation, x, match, 2 * sigma)) == pytest.approx(0.25, abs=0.03)
+    assert fitted_sigma(observation, x, match) == pytest.approx(sigma, rel=0.06)
+
+
+def test_fitted_error_and_misfit_agree() -> None:
+    """With the fitted error the misfit is 1 by construction, where all cells have the same variance."""
+    rng = np.random.default_rng(5)
+    observation = MatchedPoints("v", VIEW, rng.normal(size=(80, 2)), 80)
+    x = one(rng.normal(size=(80, 3)))
+    match = observation.match(x)
+    fitted = fitted_sigma(observation, x, match)
+    assert float(chi_square(observation, x, match, fitted)) == pytest.approx(1.0, rel=1e-3)
+
+
+def test_without_noise_the_misfit_is_the_energy_per_coordinate_over_the_variance() -> None:
+    rng = np.random.default_rng(5)
+    observation = MatchedPoints("v", VIEW, rng.normal(size=(80, 2)), 80)
+    x = one(rng.normal(size=(80, 3)))
+    match = observation.match(x)
+    energy = float(observation.energy(x, match))
+    assert float(chi_square(observation, x, match, 0.3)) == pytest.approx(energy / 2 / 0.3**2, rel=1e-5)
+
+
+def test_a_measured_point_is_compared_with_the_mean_of_its_points() -> None:
+    """Four points around each of two coarse ones: their means are exact, so nothing contradicts."""
+    centres = np.array([[0.0, 0, 0], [10.0, 0, 0]])
+    around = np.array([[1.0, 0, 0], [-1, 0, 0], [0, 1, 0], [0, -1, 0]])
+    points = (centres[:, None] + around).reshape(-1, 3)
+    observation = MatchedPoints("coarse", np.eye(3), centres, 8)
+    x = one(points)
+    match = observation.match(x)
+    residual, used, variance = residuals(observation, x, match)
+    assert float(residual.abs().max()) < 1e-6
+    assert used.tolist() == [[1.0, 1.0]]
+    assert (variance > 0).all()
+    assert float(chi_square(observation, x, match, 0.1)) < 1e-10
+    assert float(observation.energy(x, match)) == pytest.approx(1.0)  # which the raw energy hides
+
+
+def test_a_known_part_is_judged_by_its_own_points_only() -> None:
+    whole = np.random.default_rng(2).normal(size=(60, 3))
+    part = whole[:20] + 0.05 * np.random.default_rng(3).normal(size=(20, 3))
+    observation = MatchedPoints("subunit", np.eye(3), part, 60, partial=True)
+    x = one(whole)
+    found = float(chi_square(observation, x, observation.match(x), 0.05))
+    assert 0.5 < found < 1.5
+
+
+def test_uncertainty_of_an_estimate_is_added() -> None:
+    observation = MatchedPoints("v", VIEW, far_apart() @ VIEW.T, 729)
+    x = one(far_apart())
+    match = observation.match(x)
+    assert fitted_sigma(observation, x, match) == pytest.approx(1e-4)
+    assert fitted_sigma(observation, x, match, 0.03**2) == pytest.approx(0.03, rel=1e-3)
