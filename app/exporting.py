@@ -10,6 +10,7 @@ import numpy as np
 from app.panels.export import ExportWish
 from app.run_files import StoredRun
 from app.sds_files import SdsRun
+from engine.io.point_values import PointValues, read_point_values
 from engine.types import Ensemble
 
 
@@ -35,8 +36,17 @@ def export(run: StoredRun, wish: ExportWish) -> list[Path]:
         wish.format,
         resolution_A=wish.resolution_A,
         voxel_size_A=wish.voxel_size_A,
-        spread=run.spread,
+        values=values_of(run),
+        b_factors=wish.b_factors,
     )
+
+
+def values_of(run: StoredRun) -> PointValues:
+    """What the run says about each of its points."""
+    if run.ensemble is None:
+        return PointValues()
+    results = run.folder.parent if run.folder.is_file() else run.folder / "results"
+    return read_point_values(results, run.ensemble.points_A.shape[1])
 
 
 def choices_of(run: SdsRun, shown: str) -> list[tuple[str, Any]]:

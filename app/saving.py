@@ -9,7 +9,7 @@ from PySide6.QtCore import QObject, Signal
 from PySide6.QtGui import QImage
 
 from app.background import words
-from app.exporting import choices_of, export, typical_spacing_A
+from app.exporting import choices_of, export, typical_spacing_A, values_of
 from app.panels.export import ExportDialog, ExportWish
 from app.panels.picture_dialog import PictureWish
 from app.panels.plot import KINDS, Plot
@@ -59,9 +59,11 @@ class Saving(QObject):
         folder = stored.folder if stored.folder.is_dir() else stored.folder.parent
         if stored.ensemble is not None:
             from engine.io.export import FORMATS
+            from engine.io.point_values import MEANINGS
 
             spacing = typical_spacing_A(stored.ensemble)
-            return ExportDialog(dict(FORMATS), folder, "ensemble", spacing, self._window)
+            values = [(MEANINGS[kind].words, kind) for kind in values_of(stored).kinds]
+            return ExportDialog(dict(FORMATS), folder, "ensemble", spacing, self._window, values=values)
         from engine.io.export_volumes import FORMATS as VOLUME_FORMATS
 
         choices = choices_of(stored.sds, self._window.sds_view.maps.key) if stored.sds else []

@@ -24,13 +24,15 @@ from app.number_fields import ChoiceBox, FloatBox
 
 LABELS = {"mmcif": "mmCIF", "cxc": "ChimeraX script", "star": "RELION STAR"}
 PICKS = ("mrc", "cxc")  # formats of which the user says which volumes
+WITH_B_FACTORS = ("mmcif", "pdb", "cxc")
 
 
 @dataclass(frozen=True)
 class ExportWish:
     """What to write and where.
 
-    Resolution and voxel size (Å) matter for maps of point clouds only, ``which`` for volumes only.
+    Resolution and voxel size (Å) matter for maps of point clouds only, ``which`` for volumes only,
+    ``b_factors`` (a key of :data:`engine.io.point_values.MEANINGS`) for models.
     """
 
     path: Path
@@ -38,6 +40,7 @@ class ExportWish:
     resolution_A: float | None = None
     voxel_size_A: float | None = None
     which: Any = None
+    b_factors: str = "spread"
 
 
 class ExportDialog(QDialog):
@@ -51,6 +54,7 @@ class ExportDialog(QDialog):
     spacing_A : distance between the points, from which resolution and voxel size are suggested; None
         for what has a resolution of its own.
     choices : (words, ``which``) of the volumes that can be written; empty where there is no choice.
+    values : (words, name) of what B-factors can hold; fewer than two leave no choice.
     """
 
     def __init__(
@@ -63,6 +67,7 @@ class ExportDialog(QDialog):
         *,
         title: str = "Export the ensemble",
         choices: Sequence[tuple[str, Any]] = (),
+        values: Sequence[tuple[str, str]] = (),
     ) -> None:
         super().__init__(parent)
         self.setWindowTitle(title)
@@ -92,6 +97,10 @@ class ExportDialog(QDialog):
         self._which = ChoiceBox()
         for words, which in choices:
             self._which.addItem(words, which)
+        self._b_factors = ChoiceBox()
+        self._b_factors.setToolTip("What other programs show as B-factor of each point.")
+        for words, value in values:
+            self._b_factors.addItem(words, value)
         self._problem = QLabel()
         self._problem.setObjectName("error")
         self._problem.setWordWrap(True)
@@ -100,6 +109,7 @@ class ExportDialog(QDialog):
         self._rows.addRow("Format", self._format)
         self._rows.addRow(self._description)
         self._rows.addRow("Volumes", self._which)
+        self._rows.addRow("B-factors", self._b_factors)
         self._rows.addRow("File", path_row)
         self._rows.addRow("Resolution", self._resolution)
         self._rows.addRow("Voxel size", self._voxel)
@@ -124,6 +134,8 @@ class ExportDialog(QDialog):
             return ExportWish(path, name, which=self._which.currentData() if name in PICKS else None)
         if name == "mrc" and self._sampled:
             return ExportWish(path, name, self._resolution.value(), self._voxel.value())
+        if name in WITH_B_FACTORS and self._b_factors.count():
+            return ExportWish(path, name, b_factors=self._b_factors.currentData())
         return ExportWish(path, name)
 
     @property
@@ -145,6 +157,7 @@ class ExportDialog(QDialog):
         for field in (self._resolution, self._voxel):
             self._rows.setRowVisible(field, name == "mrc" and self._sampled)
         self._rows.setRowVisible(self._which, bool(self._which.count()) and name in PICKS)
+        self._rows.setRowVisible(self._b_factors, self._b_factors.count() > 1 and name in WITH_B_FACTORS)
         current = Path(self._path.text()) if self._typed and self._path.text() else self._folder / self._stem
         known = {s for s, _ in self._formats.values()}
         bare = current.with_suffix("") if current.suffix in known else current

@@ -20,6 +20,7 @@ from engine.io.atomic import write_text
 from engine.io.ensemble import read_ensemble
 from engine.io.export import FORMATS, export_ensemble
 from engine.io.mrc import read_images
+from engine.io.point_values import read_point_values
 from engine.metrics.ensemble import medoid_index
 from engine.observations.projection import from_images
 from engine.pipelines.figures import clouds_figure, evidence_figure, quality_figure, save
@@ -159,13 +160,11 @@ def _table(reports: dict[str, dict[str, Any]]) -> str:
 
 def _export(out: Path) -> list[Path]:
     results = out / "dps" / "results"
-    ensemble, spread = (
-        read_ensemble(results / "ensemble.npz"),
-        np.load(results / "spread.npy", allow_pickle=False),
-    )
+    ensemble = read_ensemble(results / "ensemble.npz")
+    values = read_point_values(results, ensemble.points_A.shape[1])
     written: list[Path] = []
     for name, (suffix, _) in FORMATS.items():
-        written += export_ensemble(ensemble, out / f"ensemble{suffix}", name, spread=spread)
+        written += export_ensemble(ensemble, out / f"ensemble{suffix}", name, values=values)
     return list(dict.fromkeys(written))
 
 

@@ -7,17 +7,15 @@ import sys
 from pathlib import Path
 from typing import Annotated
 
-import numpy as np
 import typer
-from numpy.typing import NDArray
 
 from engine.commands import prior_quality, volumes
 from engine.errors import RunError, SpecError
 from engine.io.ensemble import read_ensemble
 from engine.io.export import FORMATS, export_ensemble
 from engine.io.hand import flipped, mirrored_ensemble
+from engine.io.point_values import MEANINGS, read_point_values
 from engine.io.volumes import run_kind
-from engine.types import Ensemble
 
 _FORMATS_HELP = (
     "; ".join(f"{name}: {description.rstrip('.')}" for name, (_, description) in FORMATS.items())
@@ -36,16 +34,6 @@ def _ensemble_file(folder: Path) -> Path:
             folder,
         )
     return file
-
-
-def _spread(folder: Path, ensemble: Ensemble) -> NDArray[np.float64] | None:
-    """Spread as the run wrote it, (points,) Å; None if it is missing or of another ensemble."""
-    try:
-        values = np.load(_ensemble_file(folder).with_name("spread.npy"), allow_pickle=False)
-    except (OSError, ValueError):
-        return None
-    fits = values.shape == ensemble.points_A.shape[1:2] and bool(np.isfinite(values).all())
-    return values.astype(np.float64) if fits else None
 
 
 def _refuse_training(kind: str | None, folder: Path) -> None:
@@ -176,6 +164,15 @@ def export(
     voxel_size: Annotated[
         float | None, typer.Option(help="For mrc: voxel size, Å. Empty: from the resolution.")
     ] = None,
+    b_factors: Annotated[
+        str,
+        typer.Option(
+            "--b-factor",
+            metavar="WHAT",
+            help="For mmcif, pdb and cxc, what B-factors hold: spread (8π²/3·spread²), error (stated, Å) or "
+            "gauge (share of the prior, %).",
+        ),
+    ] = "spread",
     which: Annotated[
         str | None,
         typer.Option(
@@ -185,12 +182,13 @@ def export(
 ) -> int:
     """Write a result for other programs.
 
-    Structures hold one model per sample, with the spread across samples as B-factor; coordinates are
-    in Å, in the frame of your evidence.
+    Structures hold one model per sample, with the spread across samples, the stated error or the prior's
+    share as B-factor; coordinates are in Å, in the frame of your evidence.
 
     \b
     Examples:
       verglas export result --format mmcif
+      verglas export result --format pdb --b-factor error
       verglas export result --format mrc --resolution 15 --out mean.mrc
       verglas export result --format cxc        then open the .cxc file in ChimeraX
       verglas export volumes --format mrc --which all
@@ -199,6 +197,7 @@ def export(
     _refuse_training(kind, folder)
     if kind == "sds":
         given = [n for n, v in (("--resolution", resolution), ("--voxel-size", voxel_size)) if v is not None]
+        given += ["--b-factor"] if b_factors != "spread" else []
         return volumes.export(folder, format_name, out, which, unusable=given)
     if which is not None:
         raise SpecError("`--which` is for runs of score distillation.", "Leave it out.")
@@ -207,6 +206,8 @@ def export(
     for name, value in (("--resolution", resolution), ("--voxel-size", voxel_size)):
         if value is not None and not 0 < value < 1000:
             raise SpecError(f"`{name}` is {value:g}, but must be between 0 and 1000 Å.")
+    if b_factors not in MEANINGS:
+        raise SpecError(f"B-factors can't hold `{b_factors}`.", f"Choose one of: {', '.join(MEANINGS)}.")
     source = _ensemble_file(folder)
     ensemble = read_ensemble(source)
     if flipped(source.parent):
@@ -218,7 +219,8 @@ def export(
         format_name,
         resolution_A=resolution,
         voxel_size_A=voxel_size,
-        spread=_spread(folder, ensemble),
+        values=read_point_values(source.parent, ensemble.points_A.shape[1]),
+        b_factors=b_factors,
     )
     for path in written:
         sys.stdout.write(f"{path}\n")

@@ -8,13 +8,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from engine.io.point_values import Meaning
+
 POINTS_ID, MAP_ID = 101, 102
 CONSENSUS_ID, MOTION_ID, SERIES_ID, FIRST_MORPH_ID = 101, 102, 103, 201
 """Model numbers in ChimeraX, out of the way of what the user may have open."""
 
 
 def command_file(
-    model_name: str, map_name: str, *, models: int, largest_b: float, level: float, point_distance_A: float
+    model_name: str,
+    map_name: str,
+    *,
+    models: int,
+    largest_b: float,
+    meaning: Meaning,
+    level: float,
+    point_distance_A: float,
 ) -> str:
     """Text of a command file.
 
@@ -23,15 +32,16 @@ def command_file(
     model_name, map_name : files in the same folder: a multi-model mmCIF and a map.
     models : number of models in the mmCIF.
     largest_b : B-factor at the red end of the palette; 0 colours by model instead.
+    meaning : what the B-factors hold.
     level : contour level of the map.
     point_distance_A : typical distance between points, Å; spheres get 0.4 of it as radius.
     """
     radius = max(0.4 * point_distance_A, 0.5)
     if largest_b > 0:
         colour = f"color bfactor #{POINTS_ID} palette blue:white:red range 0,{largest_b:.2f} key true"
-        meaning = "# Blue points agree among the samples, red ones vary. B-factor = 8 pi^2 / 3 * spread^2."
+        legend = f"# Blue points {meaning.low}, red ones {meaning.high}. B-factor: {meaning.formula}."
     else:
-        colour, meaning = f"color bymodel #{POINTS_ID}", "# One colour per sample."
+        colour, legend = f"color bymodel #{POINTS_ID}", "# One colour per sample."
     lines = [
         "# Ensemble of point clouds and its mean map, written by Verglas.",
         "# Open this file in ChimeraX; it expects the two files below in its own folder.",
@@ -43,7 +53,7 @@ def command_file(
         f"show #{POINTS_ID} atoms",
         f"style #{POINTS_ID} sphere",
         f"size #{POINTS_ID} atomRadius {radius:.2f}",
-        meaning,
+        legend,
         colour,
         f"volume #{MAP_ID} style surface level {level:.6g} color lightsteelblue",
         f"transparency #{MAP_ID} 65 target s",

@@ -2,9 +2,10 @@
 
 Every point becomes a pseudo-atom of its own residue: atom ``CA``, element C, residue ``UNL``
 (unknown ligand), HETATM. Not a polymer, because the order of the points is no chain and viewers
-would draw one. Sample i is model i. The spread s of a point across the ensemble is its B-factor,
-``8 pi^2 / 3 s^2`` with s the RMS deviation in Å. The caller passes points in matching order: point
-j of every sample is the same part of the object, otherwise a spread per point means nothing.
+would draw one. Sample i is model i. The B-factor of a point is its spread s across the ensemble,
+``8 pi^2 / 3 s^2`` with s the RMS deviation in Å, or its stated error in Å, or the prior's share in
+per cent (:mod:`engine.io.point_values`). The caller passes points in matching order: point j of every
+sample is the same part of the object, otherwise a value per point means nothing.
 
 PDB's limits: chains of at most 9999 residues, hybrid-36 serial numbers beyond 99,999 atoms (gemmi),
 B-factors cut at 999.99 (a spread of 6.16 Å) with a remark; coordinates that don't fit are refused.
@@ -16,6 +17,7 @@ from __future__ import annotations
 import gzip
 import itertools
 import string
+import textwrap
 from collections.abc import Callable
 from pathlib import Path
 
@@ -29,13 +31,14 @@ from engine.io.atomic import atomic_path
 from engine.io.chimerax import command_file
 from engine.io.density import splat_volume
 from engine.io.mrc import write_volume
+from engine.io.point_values import MEANINGS, PointValues
 from engine.types import Ensemble, Volume
 
 FORMATS: dict[str, tuple[str, str]] = {
-    "mmcif": (".cif", "All samples as models of one mmCIF file; B-factor is the spread."),
-    "pdb": (".pdb", "All samples as models of one PDB file; B-factor is the spread, cut at 999.99."),
+    "mmcif": (".cif", "All samples as models of one mmCIF file, with B-factors."),
+    "pdb": (".pdb", "All samples as models of one PDB file; B-factors are cut at 999.99."),
     "mrc": (".mrc", "The mean density map of the ensemble."),
-    "csv": (".csv", "A table of sample, point, x, y, z and spread in Å."),
+    "csv": (".csv", "A table of sample, point, x, y, z, spread and what else is known of it."),
     "cxc": (".cxc", "A ChimeraX command file, with the mmCIF file and the map that it shows."),
 }
 """Name -> (suffix, one-line description)."""
@@ -58,7 +61,8 @@ def export_ensemble(
     *,
     resolution_A: float | None = None,
     voxel_size_A: float | None = None,
-    spread: NDArray[np.floating] | None = None,
+    values: PointValues | None = None,
+    b_factors: str = "spread",
 ) -> list[Path]:
     """Write an ensemble for another program.
 
@@ -70,7 +74,8 @@ def export_ensemble(
     resolution_A : of the map, as ChimeraX's molmap counts it; None takes twice the typical distance
         between neighbouring points.
     voxel_size_A : of the map; None takes a quarter of the resolution.
-    spread : (points,) RMS deviation in Å of every point across the samples; None writes zeros.
+    values : of every point; without a spread B-factors are zero.
+    b_factors : what they hold, a key of :data:`engine.io.point_values.MEANINGS`.
 
     Returns
     -------
@@ -80,12 +85,13 @@ def export_ensemble(
     Raises
     ------
     InputError
-        If the format is unknown, the ensemble holds numbers that are not finite, the coordinates
-        don't fit into a PDB file, or the map would be too fine or too large.
+        If the format is unknown, the ensemble holds numbers that are not finite, the run lacks what the
+        B-factors shall hold, the coordinates don't fit into a PDB file, or the map would be too fine or
+        too large.
     VerglasError
         If a file can't be written.
     ValueError
-        If ``spread`` doesn't have one value per point.
+        If ``values`` aren't one per point.
     """
     path = Path(path)
     points = np.asarray(ensemble.points_A, np.float64)
@@ -95,33 +101,22 @@ def export_ensemble(
         raise InputError(
             "The ensemble holds points that are not finite numbers.", "Choose another run.", path
         )
-    deviation = np.zeros(points.shape[1]) if spread is None else np.asarray(spread, np.float64)
-    if deviation.shape != (points.shape[1],):
-        raise ValueError(f"spread must have shape ({points.shape[1]},), not {deviation.shape}")
-    if not np.isfinite(deviation).all() or (deviation < 0).any():
-        raise InputError(
-            "The spread holds values that are not finite or negative.", "Compute it again.", path
-        )
+    known = (values or PointValues()).checked(points.shape[1], path)
     if format in ("mrc", "cxc"):
         volume = mean_map(points, resolution_A=resolution_A, voxel_size_A=voxel_size_A, path=path)
         if format == "mrc":
             write_volume(path, volume)
             return [path]
-        return _write_chimerax(ensemble, points, deviation, volume, path)
-    writers: dict[str, Callable[[Ensemble, NDArray[np.float64], NDArray[np.float64], Path], str]] = {
+        return _write_chimerax(ensemble, points, known, b_factors, volume, path)
+    writers: dict[str, Callable[[Ensemble, NDArray[np.float64], PointValues, str, Path], str]] = {
         "mmcif": _mmcif,
         "pdb": _pdb,
         "csv": _csv,
     }
     if format not in writers:
         raise InputError(f"Unknown export format {format!r}.", f"Use one of {', '.join(FORMATS)}.", path)
-    _write(path, writers[format](ensemble, points, deviation, path))
+    _write(path, writers[format](ensemble, points, known, b_factors, path))
     return [path]
-
-
-def b_factor(spread_A: NDArray[np.floating]) -> NDArray[np.float64]:
-    """B-factors (Å²) of an isotropic RMS deviation s in three dimensions: ``8 pi^2 / 3 s^2``."""
-    return np.asarray(8.0 * np.pi**2 / 3.0 * np.asarray(spread_A, np.float64) ** 2)
 
 
 def typical_distance_A(points_A: NDArray[np.floating]) -> float:
@@ -226,23 +221,24 @@ def _title(ensemble: Ensemble) -> str:
     return f"Verglas: {len(ensemble.points_A)} {what}"
 
 
-def _mmcif(ensemble: Ensemble, points: NDArray[np.float64], spread: NDArray[np.float64], path: Path) -> str:
+def _mmcif(
+    ensemble: Ensemble, points: NDArray[np.float64], values: PointValues, kind: str, path: Path
+) -> str:
+    b = values.b_factors(kind, points.shape[1])
     groups = gemmi.MmcifOutputGroups(False)
     for group in ("block_name", "entry", "entity", "chem_comp", "struct_asym", "title_keywords", "atoms"):
         setattr(groups, group, True)
     groups.group_pdb = True
-    block = _structure(points, b_factor(spread), _title(ensemble)).make_mmcif_block(groups)
+    block = _structure(points, b, _title(ensemble)).make_mmcif_block(groups)
     block.set_pair("_verglas_ensemble.kind", ensemble.kind)
-    block.set_pair(
-        "_verglas_ensemble.b_factor", gemmi.cif.quote("8 pi^2 / 3 * (RMS deviation in Angstrom)^2")
-    )
+    block.set_pair("_verglas_ensemble.b_factor", gemmi.cif.quote(MEANINGS[kind].formula))
     seeds = block.init_loop("_verglas_sample.", ["pdbx_PDB_model_num", "seed"])
     for number, seed in enumerate(ensemble.seeds, start=1):
         seeds.add_row([str(number), str(int(seed))])
     return str(block.as_string())
 
 
-def _pdb(ensemble: Ensemble, points: NDArray[np.float64], spread: NDArray[np.float64], path: Path) -> str:
+def _pdb(ensemble: Ensemble, points: NDArray[np.float64], values: PointValues, kind: str, path: Path) -> str:
     low, high = PDB_COORDINATES_A
     if points.min() < low or points.max() > high:
         raise InputError(
@@ -253,11 +249,11 @@ def _pdb(ensemble: Ensemble, points: NDArray[np.float64], spread: NDArray[np.flo
         )
     if len(points) > 9999:
         raise InputError("A PDB file numbers at most 9999 models.", "Export mmCIF instead.", path)
-    b = b_factor(spread)
+    b = values.b_factors(kind, points.shape[1])
     remarks = [
         f"TITLE     {_title(ensemble).upper()}"[:80],
         "REMARK   3 PSEUDO-ATOMS: ONE PER POINT OF THE CLOUD, NOT ATOMS.",
-        "REMARK   3 B-FACTOR = 8 PI**2 / 3 * S**2, S THE RMS DEVIATION OVER MODELS (A).",
+        *_remark(f"B-FACTOR: {MEANINGS[kind].formula.upper()}"),
     ]
     if (b > LARGEST_PDB_B).any():
         cut = int((b > LARGEST_PDB_B).sum())
@@ -269,33 +265,41 @@ def _pdb(ensemble: Ensemble, points: NDArray[np.float64], spread: NDArray[np.flo
     return "".join(f"{line:<80}\n" for line in remarks) + str(body)
 
 
-def _csv(ensemble: Ensemble, points: NDArray[np.float64], spread: NDArray[np.float64], path: Path) -> str:
-    s = [f"{value:.3f}" for value in spread]
+def _remark(text: str) -> list[str]:
+    return [f"REMARK   3 {line}" for line in textwrap.wrap(text, 69)]
+
+
+def _csv(ensemble: Ensemble, points: NDArray[np.float64], values: PointValues, kind: str, path: Path) -> str:
+    columns = {"spread": values.spread if values.spread is not None else np.zeros(points.shape[1])}
+    columns |= {name: np.asarray(values.of(name)) for name in values.kinds}
+    told = [",".join(f"{v:.3f}" for v in row) for row in zip(*columns.values(), strict=True)]
     rows = (
-        f"{i},{j},{x:.3f},{y:.3f},{z:.3f},{s[j - 1]}\n"
+        f"{i},{j},{x:.3f},{y:.3f},{z:.3f},{told[j - 1]}\n"
         for i, sample in enumerate(points.tolist(), start=1)
         for j, (x, y, z) in enumerate(sample, start=1)
     )
-    return "sample,point,x,y,z,spread\n" + "".join(rows)
+    return f"sample,point,x,y,z,{','.join(columns)}\n" + "".join(rows)
 
 
 def _write_chimerax(
     ensemble: Ensemble,
     points: NDArray[np.float64],
-    spread: NDArray[np.float64],
+    values: PointValues,
+    kind: str,
     volume: Volume,
     path: Path,
 ) -> list[Path]:
     model_path, map_path = path.with_suffix(".cif"), path.with_suffix(".mrc")
     if path in (model_path, map_path):
         raise InputError("A command file needs a name of its own.", "Let it end in .cxc.", path)
-    _write(model_path, _mmcif(ensemble, points, spread, model_path))
+    _write(model_path, _mmcif(ensemble, points, values, kind, model_path))
     write_volume(map_path, volume)
     text = command_file(
         model_path.name,
         map_path.name,
         models=len(points),
-        largest_b=float(np.percentile(b_factor(spread), 95)),
+        largest_b=float(np.percentile(values.b_factors(kind, points.shape[1]), 95)),
+        meaning=MEANINGS[kind],
         level=_contour_level(volume.density),
         point_distance_A=typical_distance_A(points[0]),
     )

@@ -17,6 +17,7 @@ from app.measures import (
     remarks_of,
     truth_of,
 )
+from app.number_fields import ChoiceBox
 from app.panels.export import ExportDialog
 from app.panels.plots import EnergyPlot, FscPlot, SpreadPlot
 from app.panels.quality_plots import BoxPlot, ReliabilityPlot, SpreadErrorPlot
@@ -203,6 +204,22 @@ def test_the_export_dialog_fits_the_suffix_and_checks_the_folder(qtbot, tmp_path
     assert dialog.can_export
     dialog.choose("csv", tmp_path / "none" / "x.csv")
     assert not dialog.can_export
+
+
+def test_b_factors_are_chosen_for_models_only(qtbot, tmp_path: Path) -> None:
+    formats = {"pdb": (".pdb", "For ChimeraX."), "csv": (".csv", "A table.")}
+    kinds = [("Spread between samples", "spread"), ("Stated error", "error")]
+    dialog = ExportDialog(formats, tmp_path, "ensemble", 7.0, None, values=kinds)
+    qtbot.addWidget(dialog)
+    box = dialog.findChildren(ChoiceBox)[2]
+    assert [box.itemText(i) for i in range(box.count())] == ["Spread between samples", "Stated error"]
+    assert not box.isHidden()
+    assert dialog.wish().b_factors == "spread"
+    box.setCurrentIndex(1)
+    assert dialog.wish().b_factors == "error"
+    dialog.choose("csv", tmp_path / "e.csv")
+    assert box.isHidden()
+    assert dialog.wish().b_factors == "spread"
 
 
 def test_an_ensemble_opens_on_its_own(tmp_path: Path) -> None:

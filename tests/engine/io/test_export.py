@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 
 from engine.errors import InputError, VerglasError
-from engine.io.export import FORMATS, b_factor, export_ensemble, mean_map, typical_distance_A
+from engine.io.export import FORMATS, export_ensemble, mean_map, typical_distance_A
 from engine.io.mrc import read_volume
+from engine.io.point_values import PointValues, b_factor, read_point_values
 from engine.io.structure import read_structure
 from engine.types import Ensemble, Frame
 
@@ -50,7 +51,7 @@ def _read(path: Path) -> tuple[np.ndarray, np.ndarray, gemmi.Structure]:
 def test_models_coordinates_and_b_factors_come_back(tmp_path: Path, format: str, points: int) -> None:
     ensemble, spread = _ensemble(3, points), _spread(points)
     path = tmp_path / f"e{FORMATS[format][0]}"
-    assert export_ensemble(ensemble, path, format, spread=spread) == [path]
+    assert export_ensemble(ensemble, path, format, values=PointValues(spread=spread)) == [path]
     coords, b, structure = _read(path)
     np.testing.assert_allclose(coords, ensemble.points_A, atol=1e-3)
     expected = b_factor(spread)
@@ -69,11 +70,11 @@ def test_models_coordinates_and_b_factors_come_back(tmp_path: Path, format: str,
 
 def test_cut_b_factors_are_said_in_the_file_and_whole_in_mmcif(tmp_path: Path) -> None:
     ensemble, spread = _ensemble(2, 10), np.full(10, 8.0)
-    export_ensemble(ensemble, tmp_path / "e.pdb", "pdb", spread=spread)
+    export_ensemble(ensemble, tmp_path / "e.pdb", "pdb", values=PointValues(spread=spread))
     text = (tmp_path / "e.pdb").read_text()
     assert "10 OF 10 B-FACTORS EXCEED" in text
     assert {len(line) for line in text.splitlines()} == {80}
-    export_ensemble(ensemble, tmp_path / "e.cif", "mmcif", spread=spread)
+    export_ensemble(ensemble, tmp_path / "e.cif", "mmcif", values=PointValues(spread=spread))
     assert _read(tmp_path / "e.cif")[1] == pytest.approx(8 * np.pi**2 / 3 * 64, abs=0.01)
     export_ensemble(ensemble, tmp_path / "small.pdb", "pdb")
     assert "EXCEED" not in (tmp_path / "small.pdb").read_text()
@@ -172,7 +173,7 @@ def test_a_map_that_would_fill_memory_is_refused(tmp_path: Path) -> None:
 def test_csv_has_every_point_once(tmp_path: Path) -> None:
     ensemble, spread = _ensemble(2, 7), _spread(7)
     path = tmp_path / "e.csv"
-    export_ensemble(ensemble, path, "csv", spread=spread)
+    export_ensemble(ensemble, path, "csv", values=PointValues(spread=spread))
     with open(path, newline="") as handle:
         rows = list(csv.DictReader(handle))
     assert list(rows[0]) == ["sample", "point", "x", "y", "z", "spread"]
@@ -184,7 +185,7 @@ def test_csv_has_every_point_once(tmp_path: Path) -> None:
 
 def test_command_file_names_what_lies_beside_it(tmp_path: Path) -> None:
     path = tmp_path / "my run" / "view it.cxc"
-    written = export_ensemble(_ensemble(), path, "cxc", spread=_spread(300))
+    written = export_ensemble(_ensemble(), path, "cxc", values=PointValues(spread=_spread(300)))
     assert [p.name for p in written] == ["view it.cif", "view it.mrc", "view it.cxc"]
     text = path.read_text()
     opened = re.findall(r'^open "([^"]+)"', text, re.MULTILINE)
@@ -236,9 +237,9 @@ def test_nothing_half_written_and_nothing_meaningless(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="name of its own"):
         export_ensemble(good, tmp_path / "e.mrc", "cxc")
     with pytest.raises(InputError, match="spread"):
-        export_ensemble(good, tmp_path / "e.pdb", "pdb", spread=np.full(5, np.nan))
+        export_ensemble(good, tmp_path / "e.pdb", "pdb", values=PointValues(spread=np.full(5, np.nan)))
     with pytest.raises(ValueError, match="shape"):
-        export_ensemble(good, tmp_path / "e.pdb", "pdb", spread=np.zeros(4))
+        export_ensemble(good, tmp_path / "e.pdb", "pdb", values=PointValues(spread=np.zeros(4)))
     with pytest.raises(VerglasError, match="written"):
         export_ensemble(good, Path("/dev/null/e.pdb"), "pdb")
     assert not list(tmp_path.iterdir())
@@ -247,3 +248,52 @@ def test_nothing_half_written_and_nothing_meaningless(tmp_path: Path) -> None:
 def test_typical_distance_of_a_lattice() -> None:
     grid = np.stack(np.meshgrid(*[np.arange(5.0)] * 3), -1).reshape(-1, 3) * 3.5
     assert typical_distance_A(grid) == pytest.approx(3.5)
+
+
+def _values(points: int) -> PointValues:
+    rng = np.random.default_rng(4)
+    return PointValues(rng.uniform(1, 5, points), rng.uniform(4, 40, points), rng.uniform(0, 1, points))
+
+
+@pytest.mark.parametrize("format", ["mmcif", "pdb"])
+@pytest.mark.parametrize(("kind", "factor"), [("error", 1.0), ("gauge", 100.0)])
+def test_b_factors_hold_the_stated_error_in_angstrom_or_the_priors_share_in_per_cent(
+    tmp_path: Path, format: str, kind: str, factor: float
+) -> None:
+    values = _values(300)
+    path = tmp_path / f"e{FORMATS[format][0]}"
+    export_ensemble(_ensemble(2), path, format, values=values, b_factors=kind)
+    held = values.of(kind)
+    assert held is not None
+    np.testing.assert_allclose(_read(path)[1], np.tile(factor * held, (2, 1)), atol=0.006)
+    text = path.read_text().upper()
+    assert ("90 % PROBABILITY" if kind == "error" else "PER CENT OF THE FREEDOM") in text
+    assert format != "pdb" or {len(line) for line in text.splitlines()} == {80}
+
+
+def test_a_table_holds_whatever_is_known_of_each_point(tmp_path: Path) -> None:
+    values = _values(300)
+    export_ensemble(_ensemble(2), tmp_path / "e.csv", "csv", values=values)
+    with (tmp_path / "e.csv").open() as stream:
+        rows = list(csv.DictReader(stream))
+    assert list(rows[0]) == ["sample", "point", "x", "y", "z", "spread", "error", "gauge"]
+    for kind in values.kinds:
+        np.testing.assert_allclose([float(r[kind]) for r in rows[:300]], values.of(kind), atol=6e-4)
+
+
+def test_what_the_run_does_not_hold_is_refused_with_what_it_does(tmp_path: Path) -> None:
+    only_spread = PointValues(spread=_spread(300))
+    with pytest.raises(InputError, match="It has: spread"):
+        export_ensemble(_ensemble(2), tmp_path / "e.cif", "mmcif", values=only_spread, b_factors="gauge")
+    with pytest.raises(InputError, match="Choose one of"):
+        export_ensemble(_ensemble(2), tmp_path / "e.cif", "mmcif", values=only_spread, b_factors="colour")
+    assert not list(tmp_path.iterdir())
+
+
+def test_values_beside_an_ensemble_are_read_and_foreign_ones_left_out(tmp_path: Path) -> None:
+    np.save(tmp_path / "spread.npy", np.arange(5, dtype=np.float32))
+    np.save(tmp_path / "error.npy", np.zeros(4, np.float32))  # of another ensemble
+    (tmp_path / "gauge.npy").write_bytes(b"torn")
+    found = read_point_values(tmp_path, 5)
+    assert found.kinds == ["spread"]
+    np.testing.assert_array_equal(found.spread, np.arange(5))
