@@ -1,4 +1,4 @@
-"""Further meanings of the colours of points: chain of origin, prior against data, fit to the evidence."""
+"""Further meanings of the colours of points: chain, stated error, prior against data, fit to the evidence."""
 
 from __future__ import annotations
 
@@ -24,9 +24,11 @@ if TYPE_CHECKING:
 CHAIN = "chain"
 ARRAYS = {
     # key: file in the results, entry, title of the colour bar
-    "gauge": ("gauge.npy", "Colour by prior, data", "Prior's spread ÷ spread with the data"),
+    "error": ("error.npy", "Colour by stated error", "Stated error: 90 % lie nearer to the truth (Å)"),
+    "gauge": ("gauge.npy", "Colour by prior, data", "Share of the prior (0: evidence alone)"),
     "fit": ("point_misfit.npy", "Colour by misfit", "Misfit to the evidence (Å)"),
 }
+ENDS = {"gauge": (0.0, 1.0)}  # of the colour bar; others take them from the values
 MODELS = (".pdb", ".cif", ".ent", ".pdb1", ".mmcif")
 
 
@@ -68,7 +70,8 @@ class PointColours(QObject):
             self.chain_colours.emit(None)
         if key in self._arrays:
             values = np.broadcast_to(self._arrays[key], points.shape[:2])
-            self._viewer.points.set_paint(Numbers(values, value_range(values), ARRAYS[key][2]))
+            ends = ENDS.get(key) or value_range(values)
+            self._viewer.points.set_paint(Numbers(values, ends, ARRAYS[key][2]))
         elif key == CHAIN and len(points):
             source = self._laid if self._laid is not None else self._of_run
             if source is not None:

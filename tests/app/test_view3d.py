@@ -309,7 +309,7 @@ def test_a_click_on_a_surface_is_on_it(window: MainWindow) -> None:
     np.testing.assert_allclose(isosurface(density, 0.0).vertices.mean(0), (10, 0, 0), atol=0.1)
 
 
-def test_the_gauge_is_offered_where_a_run_has_written_it(window: MainWindow, tmp_path: Path) -> None:
+def test_gauge_and_stated_error_are_offered_where_a_run_has_written_them(window: MainWindow, tmp_path: Path) -> None:
     cloud, colours = show_cloud(window), feature(window, "laid_over").colours
     results = tmp_path / "run" / "results"
     results.mkdir(parents=True)
@@ -321,12 +321,17 @@ def test_the_gauge_is_offered_where_a_run_has_written_it(window: MainWindow, tmp
     spin(lambda: not window.background.busy)
     window.viewer.choose_colour("gauge")
     assert window.viewer.colour == "sample"
-    np.save(results / "gauge.npy", np.linspace(1, 9, 200, dtype=np.float32))
+    np.save(results / "gauge.npy", np.linspace(0.1, 0.7, 200, dtype=np.float32))
+    np.save(results / "error.npy", np.linspace(1, 9, 200, dtype=np.float32))
     np.save(results / "point_misfit.npy", np.zeros(7, np.float32))  # of another number of points
     window.run_view.run_shown.emit(run)
     spin(lambda: "gauge" in colours._arrays)
+    window.viewer.choose_colour("error")
+    overlay = window.viewer.points.overlay
+    assert overlay.state.colour_range == (0.0, pytest.approx(8.9, abs=0.2))
+    assert "(Å)" in overlay.state.colour_title
     window.viewer.choose_colour("gauge")
-    assert window.viewer.points.overlay.state.colour_range == (0.0, pytest.approx(8.9, abs=0.2))
-    assert "÷" in window.viewer.points.overlay.state.colour_title
+    assert overlay.state.colour_range == (0.0, 1.0)  # of its own scale, whatever the values
+    assert "prior" in overlay.state.colour_title
     window.viewer.choose_colour("fit")
     assert window.viewer.colour == "gauge"
