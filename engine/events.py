@@ -96,13 +96,15 @@ class ImagesSnapshot(Event):
 class Energies(Event):
     """Mean over samples of each observation's energy at noise level ``sigma``.
 
-    Keys are observation names; values are mean squared residuals per point, Å².
+    Keys are observation names; values are mean squared residuals per point, Å². ``stated`` holds for each
+    the energy at which it is met to its stated error, Å²: values over these are 1 where points fit.
     """
 
     type: ClassVar[str] = "energies"
     step: int
     sigma: float
     values: dict[str, float]
+    stated: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -98,3 +98,14 @@ def fitted_sigma(
             break
         estimate = update
     return math.sqrt(estimate)
+
+
+def expected_energy(observation: MatchedPoints, sigma: float) -> float:
+    """The energy at which an observation is met to its stated error, normalised units².
+
+    Points that share a measured point lie about it as wide as its cell, ``a²/12`` per coordinate
+    (:func:`~engine.observations.matched.cell_variance`); those alone only as far as the error.
+    """
+    rows = observation.share[observation.cell]
+    per_coordinate = sigma**2 + observation.variance / rows
+    return float(observation.targets.shape[-1] * per_coordinate.mean())

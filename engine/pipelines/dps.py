@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 
 import numpy as np
 import torch
@@ -14,9 +15,11 @@ from engine.io.atomic import write_npy
 from engine.io.frames import FrameFacts, FrameKeeper
 from engine.observations.evidence import estimate_frame, to_observations
 from engine.observations.gather import gather
+from engine.observations.misfit import expected_energy
 from engine.pipelines.context import RunContext
 from engine.pipelines.dps_results import write_results
 from engine.pipelines.draw import Step, draw
+from engine.pipelines.trust import stated_sigma
 from engine.priors.checkpoint import load_prior, resolve
 from engine.priors.edm import GaussianDenoiser
 from engine.protocols import Denoiser
@@ -46,8 +49,9 @@ def build_prior(spec: DpsSpec, device: torch.device) -> Denoiser:
 class _Watch:
     """Turns steps into events and snapshots, and polls for cancellation."""
 
-    def __init__(self, context: RunContext, frame: Frame, names: tuple[str, ...], samples: int) -> None:
-        self.context, self.frame, self.names, self.samples = context, frame, names, samples
+    def __init__(self, context: RunContext, frame: Frame, stated: Mapping[str, float], samples: int) -> None:
+        self.context, self.frame, self.samples = context, frame, samples
+        self.names, self.stated = tuple(stated), {n: e * frame.scale_A**2 for n, e in stated.items()}
         self.frames = FrameKeeper(context.folder)
         self.done: list[NDArray[np.float32]] = []
         self.finished = 0
@@ -64,7 +68,7 @@ class _Watch:
         if self.names:
             mean = step.energies.mean(0).tolist()
             values = {n: e * self.frame.scale_A**2 for n, e in zip(self.names, mean, strict=True)}
-            self.context.emit(Energies(step=step.number, sigma=step.sigma, values=values))
+            self.context.emit(Energies(step=step.number, sigma=step.sigma, values=values, stated=self.stated))
         if step.stability is not None:
             self.context.emit(Metric("stability number φ", step.number, step.stability))
             if step.stability > 1 and not self.warned:
@@ -117,7 +121,8 @@ def run(spec: DpsSpec, context: RunContext) -> None:
     context.emit(Progress(stage="loading prior", done=0, total=1))
     prior = build_prior(spec, context.device)
     seeds = sample_seeds(spec.seed, spec.samples)
-    watch = _Watch(context, frame, tuple(o.name for o in observations), spec.samples)
+    stated = {o.name: expected_energy(o, stated_sigma(spec.sampler)) for o in observations}
+    watch = _Watch(context, frame, stated, spec.samples)
     energies: list[NDArray[np.float32]] = []
     batch = spec.batch or BATCH
     try:

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import torch
 
+from engine.numerics.mixtures import kmeans_points
 from engine.observations.matched import MatchedPoints
-from engine.observations.misfit import chi_square, fitted_sigma, residuals
+from engine.observations.misfit import chi_square, expected_energy, fitted_sigma, residuals
 
 VIEW = np.linalg.qr(np.random.default_rng(3).normal(size=(3, 3)))[0][:2]
 
@@ -85,3 +86,20 @@ def test_uncertainty_of_an_estimate_is_added() -> None:
     match = observation.match(x)
     assert fitted_sigma(observation, x, match) == pytest.approx(1e-4)
     assert fitted_sigma(observation, x, match, 0.03**2) == pytest.approx(0.03, rel=1e-3)
+
+
+def test_the_expected_energy_is_the_errors_alone_where_every_point_has_its_own() -> None:
+    observation = MatchedPoints("v", VIEW, far_apart() @ VIEW.T, 729)
+    assert expected_energy(observation, 0.03) == pytest.approx(2 * 0.03**2, rel=1e-5)
+
+
+def test_points_of_a_filled_body_have_about_the_expected_energy_to_its_coarse_points() -> None:
+    """A ball filled evenly and its k-means: the energy of the truth is that of cells, not of errors."""
+    rng = np.random.default_rng(0)
+    ball = rng.uniform(-1, 1, (3000, 3))
+    ball = ball[np.linalg.norm(ball, axis=1) < 1][:900]
+    coarse = kmeans_points(ball, 40, seed=0)
+    observation = MatchedPoints("coarse", np.eye(3), coarse.points_A, len(ball), weights=coarse.weights)
+    x = one(ball)
+    ratio = float(observation.energy(x, observation.match(x))) / expected_energy(observation, 0.01)
+    assert 0.6 < ratio < 1.2
