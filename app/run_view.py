@@ -130,7 +130,7 @@ class RunView(QObject):
 
     @Slot(object)
     def _add_energies(self, event: Energies) -> None:
-        self._energies.add(event.step, event.sigma, event.values)
+        self._energies.add(event.step, event.sigma, event.values, event.stated)
         if not self._plot_timer.isActive():
             self._plot_timer.start()
 
@@ -180,7 +180,7 @@ class RunView(QObject):
     def _tell_history(self, run: StoredRun) -> None:
         for event in run.events:
             if isinstance(event, Energies):
-                self._energies.add(event.step, event.sigma, event.values)
+                self._energies.add(event.step, event.sigma, event.values, event.stated)
             elif isinstance(event, Notice):
                 self._messages.add(event.level, event.message)
             elif isinstance(event, Failed):

@@ -8,10 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QShowEvent
-from PySide6.QtWidgets import QLabel, QWidget
+from PySide6.QtWidgets import QLabel, QSizePolicy, QWidget
 
 from app.later import Later
 from app.measures import number
+from app.number_fields import ChoiceBox
 from app.panels.legend import Legend
 from app.panels.plot import Plot, Table
 
@@ -22,21 +23,33 @@ else:
 
 LINE_STYLES = (Qt.PenStyle.SolidLine, Qt.PenStyle.DashLine, Qt.PenStyle.DotLine, Qt.PenStyle.DashDotLine)
 MOST_CURVES = 12
+ENERGY_LABEL, RELATIVE_LABEL = "Energy per observation (Å²)", "Energy ÷ expected"
 NOISE_LABEL = "Noise level σ (fraction of the half-size)"
 
 
 class EnergyPlot(Plot):
     """One curve per observation against the noise level, high noise on the left.
 
-    Maximum likelihood has no noise level: its curves are drawn against the step.
+    Maximum likelihood has no noise level: its curves are drawn against the step. Where the run says which
+    energy is to be expected, curves are drawn over that: at 1 (dashed) the points fit to the stated error.
     """
 
     def __init__(self, parent: QWidget | None = None) -> None:
         self._curves: dict[str, pg.PlotDataItem] = {}
         self._values: dict[str, list[tuple[float, float]]] = {}
+        self._stated: dict[str, float] = {}
         self._by_step = False
         self._legend: Legend | None = None
-        super().__init__(NOISE_LABEL, "Energy per observation (Å²)", parent)
+        super().__init__(NOISE_LABEL, ENERGY_LABEL, parent)
+        self.unit = ChoiceBox()
+        self.unit.setParent(self)
+        self.unit.setAccessibleName("Unit of the energies")
+        self.unit.setToolTip("Over the energy that the stated error lets expect, or as it is in Å²")
+        self.unit.addItem("In stated errors (1 fits)", True)
+        self.unit.addItem("In Å²", False)
+        self.unit.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)
+        self.unit.currentIndexChanged.connect(lambda _index: self.redraw())
+        self.unit.hide()
         self._empty = QLabel("When a run is on, this shows how well the clouds fit each observation.")
         self._empty.setObjectName("muted")
         self._empty.setWordWrap(True)
@@ -45,8 +58,11 @@ class EnergyPlot(Plot):
         self.box.setContentsMargins(8, 8, 8, 4)
 
     def prepare(self) -> None:
-        """Add the legend."""
+        """Add the legend and the line at 1."""
+        self.box.insertWidget(0, self.unit, 0, Qt.AlignmentFlag.AlignRight)
         self._legend = Legend(self.item)
+        self._one = pg.InfiniteLine(0.0, angle=0)  # of the logarithm
+        self.item.addItem(self._one, ignoreBounds=True)
         self._set_axis(by_step=self._by_step)
 
     def showEvent(self, event: QShowEvent) -> None:
@@ -62,16 +78,24 @@ class EnergyPlot(Plot):
 
     @property
     def values(self) -> dict[str, list[tuple[float, float]]]:
-        """(σ or step, energy) by observation, in order of arrival."""
+        """(σ or step, energy in Å²) by observation, in order of arrival."""
         return self._values
+
+    @property
+    def relative(self) -> bool:
+        """Whether energies are shown over those to be expected."""
+        return bool(self._values) and self.unit.currentData() and set(self._values) <= set(self._stated)
 
     def clear(self) -> None:
         """Show nothing."""
-        self._values = {}
+        self._values, self._stated = {}, {}
         self.redraw()
 
-    def add(self, step: int, sigma: float, values: dict[str, float]) -> None:
-        """Continue the curves."""
+    def add(
+        self, step: int, sigma: float, values: dict[str, float], stated: dict[str, float] | None = None
+    ) -> None:
+        """Continue the curves; ``stated`` are the energies to be expected, Å²."""
+        self._stated |= {name: value for name, value in (stated or {}).items() if value > 0}
         if not self._values:
             self._set_axis(by_step=sigma <= 0)
         x = float(step) if self._by_step else sigma
@@ -87,6 +111,11 @@ class EnergyPlot(Plot):
         assert self._legend is not None  # noqa: S101 - for the type checker
         self.widget.setVisible(bool(self._values))
         self._empty.setVisible(not self._values)
+        relative = self.relative
+        self.unit.setVisible(bool(self._values) and set(self._values) <= set(self._stated))
+        self.set_label("left", RELATIVE_LABEL if relative else ENERGY_LABEL)
+        self._one.setVisible(relative)
+        self._one.setPen(pg.mkPen(self.theme.muted, style=Qt.PenStyle.DashLine))
         if set(self._curves) - set(self._values):
             for curve in self._curves.values():
                 self.item.removeItem(curve)
@@ -103,14 +132,17 @@ class EnergyPlot(Plot):
                 if i < MOST_CURVES:
                     self._legend.add(curve, name)
             curve.setPen(pen)
-            curve.setData(table[:, 0], table[:, 1])
+            curve.setData(table[:, 0], table[:, 1] / (self._stated[name] if relative else 1.0))
         self._legend.settle(self.theme)
 
     def table(self) -> Table:
         """Every value drawn."""
         x = "step" if self._by_step else "sigma"
-        return ("observation", x, "energy_A2"), [
-            (name, x, y) for name, row in self._values.items() for x, y in row if np.isfinite(y)
+        return ("observation", x, "energy_A2", "expected_A2"), [
+            (name, x, y, self._stated.get(name, ""))
+            for name, row in self._values.items()
+            for x, y in row
+            if np.isfinite(y)
         ]
 
     def _set_axis(self, *, by_step: bool) -> None:

@@ -170,6 +170,29 @@ def test_energies_are_drawn_against_falling_noise(qtbot) -> None:
     assert plot.item.listDataItems() == []
 
 
+def test_energies_are_drawn_over_those_to_be_expected_and_in_square_angstroms(qtbot) -> None:
+    plot = EnergyPlot()
+    qtbot.addWidget(plot)
+    for step, sigma in enumerate((1.0, 0.5, 0.1), 1):
+        plot.add(step, sigma, {"view 1": 9.0 * sigma, "map": 4.0}, {"view 1": 3.0, "map": 8.0})
+    plot.redraw()
+    assert plot.relative
+    curves = plot.item.listDataItems()
+    np.testing.assert_allclose(curves[0].getOriginalDataset()[1], [3.0, 1.5, 0.3])
+    np.testing.assert_allclose(curves[1].getOriginalDataset()[1], 0.5)
+    assert "expected" in plot.item.getAxis("left").labelText
+    assert plot.table()[1][0] == ("view 1", 1.0, 9.0, 3.0)
+    plot.unit.setCurrentIndex(1)
+    np.testing.assert_allclose(curves[0].getOriginalDataset()[1], [9.0, 4.5, 0.9])
+    assert "Å²" in plot.item.getAxis("left").labelText
+    # a run that doesn't say what is to be expected has one unit only
+    plot.clear()
+    plot.add(1, 1.0, {"view 1": 9.0})
+    plot.redraw()
+    assert not plot.relative
+    assert plot.unit.isHidden()
+
+
 def test_maximum_likelihood_is_drawn_against_steps(qtbot) -> None:
     plot = EnergyPlot()
     qtbot.addWidget(plot)
