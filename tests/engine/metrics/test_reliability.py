@@ -39,6 +39,12 @@ def test_points_that_vary_more_are_more_wrong_where_the_spread_is_honest() -> No
     found = reliability(*draws(10, 1500))
     assert (np.diff(found.spread_A) > 0).all()
     np.testing.assert_allclose(found.error_A, found.spread_A * np.sqrt(1.1), rtol=0.2)
+    assert found.rank > 0.4
+    shuffled = np.random.default_rng(3).permutation(1500)  # spreads that say nothing
+    members, truth = draws(10, 1500)
+    about = members - members.mean(0)
+    told_wrongly = reliability(members.mean(0) + about[:, shuffled], truth)
+    assert abs(told_wrongly.rank) < 0.1
 
 
 def test_the_order_of_the_truths_points_does_not_matter() -> None:
