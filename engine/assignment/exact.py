@@ -1,7 +1,8 @@
 """Exact linear assignment, batched, on all cores.
 
-The solver is scipy's shortest augmenting path (Crouse 2016, doi:10.1109/TAES.2016.140952). It leaves
-the GIL while it works, so a pool of threads is enough: no processes, no copies, nothing to clean up.
+Points are matched by :mod:`engine.assignment.transport`, finished costs by scipy's shortest augmenting path
+(Crouse 2016, doi:10.1109/TAES.2016.140952). Both leave the GIL while they work, so a pool of threads is
+enough: no processes, no copies, nothing to clean up.
 """
 
 from __future__ import annotations
@@ -16,11 +17,12 @@ import torch
 from jaxtyping import Float, Int64
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
-from scipy.spatial.distance import cdist
 from torch import Tensor
 
-from engine.assignment.potentials import reduced_cost
+from engine.assignment.transport import morton_order, solve
 from engine.errors import SamplingError
+
+LARGEST = 1e100  # coordinate whose square is far from overflowing
 
 _lock = threading.Lock()
 _pool: ThreadPoolExecutor | None = None
@@ -84,12 +86,11 @@ def assign_points(
 ) -> Int64[Tensor, "batch rows"]:
     """Match the points of ``a`` to those of ``b`` with the least summed squared distance.
 
-    As :func:`assign`, but each cost matrix lives only while it is being solved, so memory grows with
-    the number of workers and not with the batch.
+    As :func:`assign`, but in 2D and 3D without a cost matrix, and many times faster.
 
     Parameters
     ----------
-    a, b : points in the same unit; ``d`` is 2 or 3 as a rule.
+    a, b : points in the same unit.
 
     Returns
     -------
@@ -100,25 +101,100 @@ def assign_points(
     SamplingError
         If a coordinate is NaN or infinite.
     """
-    left, right = a.detach().cpu().double().numpy(), b.detach().cpu().double().numpy()
+    left, right = _finite(a), _finite(b)
+    if not 2 <= left.shape[2] <= 3 or 0 in (*left.shape, *right.shape):
+        return assign(torch.cdist(a.double(), b.double()).square())
+    # The solver wants a place for every row.
+    swapped = left.shape[1] > right.shape[1]
+    rows, columns = (right, left) if swapped else (left, right)
+    capacity = np.ones(columns.shape[1], np.int32)
 
-    # Potentials of unmatched rows or columns would count too: only square problems can be reduced.
-    square = left.shape[1] == right.shape[1]
+    def solve_one(i: int) -> NDArray[np.int64]:
+        order = morton_order(columns[i])
+        chosen = solve(rows[i], columns[i][order], capacity, np.zeros(len(order)))
+        if not swapped:
+            return order[chosen]
+        match = np.full(columns.shape[1], -1, np.int64)
+        match[order[chosen]] = np.arange(len(chosen))
+        return match
 
-    def solve(i: int) -> NDArray[np.int64]:
-        if square and np.isfinite(left[i]).all() and np.isfinite(right[i]).all():
-            return _solve(reduced_cost(left[i], right[i]))
-        return _solve(cdist(left[i], right[i], "sqeuclidean"))
+    return _run(solve_one, left.shape[0], left.shape[1]).to(a.device)
 
-    return _run(solve, left.shape[0], left.shape[1]).to(a.device)
+
+class Correspondence:
+    """Matches clouds to the same targets again and again, exactly, each time from the duals of the last.
+
+    The plan does not depend on what was matched before: only the time does.
+
+    Parameters
+    ----------
+    targets : (m, d) finite; d is 2 or 3.
+    counts : (m,) how many points each target stands for; those with 0 get none. Their sum is the number of
+        points of each cloud.
+    """
+
+    def __init__(self, targets: NDArray[np.floating], counts: NDArray[np.integer]) -> None:
+        used = np.flatnonzero(counts)
+        order = used[morton_order(np.asarray(targets, np.float64)[used])] if len(used) else used
+        self.points = int(np.sum(counts))
+        self._targets = np.ascontiguousarray(targets, np.float64)[order]
+        self._capacity = np.asarray(counts, np.int32)[order]
+        begins = np.cumsum(counts) - counts
+        self._places = np.concatenate([np.arange(begins[j], begins[j] + counts[j]) for j in order])
+        self._duals: list[NDArray[np.float64]] = []
+
+    def __call__(self, points: Float[Tensor, "batch rows d"]) -> Int64[Tensor, "batch rows"]:
+        """Match clouds (batch, n, d).
+
+        Returns
+        -------
+        Index of each point's target in the list in which every target is repeated as often as it counts; on
+        the device of ``points``.
+
+        Raises
+        ------
+        SamplingError
+            If a coordinate is NaN or infinite.
+        ValueError
+            If a cloud has another number of points.
+        """
+        clouds = _finite(points)
+        if clouds.shape[1] != self.points:
+            raise ValueError(
+                f"{clouds.shape[1]} points can't be matched to targets that stand for {self.points}"
+            )
+        fresh = np.zeros(len(self._targets))
+        known = self._duals[: len(clouds)]
+        duals = [d.copy() for d in known] + [fresh.copy() for _ in range(len(clouds) - len(known))]
+
+        def solve_one(i: int) -> NDArray[np.int64]:
+            chosen = solve(clouds[i], self._targets, self._capacity, duals[i])
+            match = np.empty(self.points, np.int64)
+            match[np.argsort(chosen, kind="stable")] = self._places
+            return match
+
+        match = _run(solve_one, len(clouds), self.points).to(points.device)
+        self._duals = duals
+        return match
+
+
+def _finite(points: Float[Tensor, "batch rows d"]) -> NDArray[np.float64]:
+    array: NDArray[np.float64] = np.ascontiguousarray(points.detach().cpu().double().numpy())
+    if not (np.abs(array) < LARGEST).all():  # nor where it is NaN
+        raise _not_finite()
+    return array
+
+
+def _not_finite() -> SamplingError:
+    return SamplingError(
+        "Points can't be matched: a distance is not a finite number.",
+        "The sampler has diverged or the evidence holds NaN; lower the guidance or check the inputs.",
+    )
 
 
 def _solve(cost: NDArray[np.floating]) -> NDArray[np.int64]:
     if not np.isfinite(cost).all():
-        raise SamplingError(
-            "Points can't be matched: a distance is not a finite number.",
-            "The sampler has diverged or the evidence holds NaN; lower the guidance or check the inputs.",
-        )
+        raise _not_finite()
     match = np.full(cost.shape[0], -1, np.int64)
     rows, cols = linear_sum_assignment(cost)
     match[rows] = cols

@@ -1,87 +1,46 @@
-"""Easier assignment problems with the same answer: starting potentials for the exact solver.
+"""Easier transport problems with the same answer.
 
-Adding a number to a row or a column of a square cost matrix changes every complete matching alike, so the
-optimum stays where it is. Subtracting good dual potentials leaves a matrix in which most rows find their
-column at once, and the solver's augmenting paths become short. Exactness never depends on how good the
-potentials are, only speed does.
-
-Two kinds, one after the other. First the potentials of the affine optimal transport between the clouds
-(Dowson & Landau 1982): with A the map between their covariances, ``|x - y|²`` and ``|A^½ x - A^-½ y|²``
-differ by row and column terms only, so no cost is added at all. Then a few Sinkhorn iterations (Cuturi
-2013) at falling temperatures give what an affine map can't.
+Adding a number to a row or a column of the costs changes every complete plan alike, so the optimum stays
+where it is. With A the affine optimal transport between two clouds (Dowson & Landau 1982), ``|x - y|²`` and
+``|A^½ x - A^-½ y|²`` differ by row and column terms only; but between the latter no common shift, scale or
+shear is left to be found by a solver.
 """
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial.distance import cdist
 
-EASY = 0.75  # share of columns that are some row's nearest, above which Sinkhorn costs more than it saves
-TEMPERATURES = (16.0, 4.0, 1.0)  # of the mean cost of a row's nearest column
-ITERATIONS = 12  # at each temperature
-SMALL = 128  # below this size everything is fast anyway
+FLAT = 1e-8  # variance along an axis, in units of the largest, below which it counts as this
+ALIKE = 1e12  # ratio of variances beyond which one of the clouds is a single spot
 
 
 def _power(covariance: NDArray[np.float64], exponent: float) -> NDArray[np.float64]:
     values, vectors = np.linalg.eigh(covariance)
     # Any positive matrix will do, so flat clouds need no care beyond a floor.
-    floor = max(1e-8 * values[-1], 1e-30)
-    powered: NDArray[np.float64] = (vectors * np.maximum(values, floor) ** exponent) @ vectors.T
+    powered: NDArray[np.float64] = (vectors * np.maximum(values, FLAT * values[-1]) ** exponent) @ vectors.T
     return powered
 
 
 def affine_transport(
-    x: NDArray[np.float64], y: NDArray[np.float64]
+    x: NDArray[np.float64], y: NDArray[np.float64], mass: NDArray[np.number] | None = None
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Both clouds in coordinates where their covariances agree, halfway between them.
+    """Both clouds in coordinates where their centres and covariances agree, halfway between them.
 
-    Squared distances between the results have the same optimal matching as those between the inputs.
-    """
-    x, y = x - x.mean(0), y - y.mean(0)
-    cov_x, cov_y = x.T @ x / len(x), y.T @ y / len(y)
-    root, inverse = _power(cov_x, 0.5), _power(cov_x, -0.5)
-    a = inverse @ _power(root @ cov_y @ root, 0.5) @ inverse
-    return x @ _power(a, 0.5), y @ _power(a, -0.5)
-
-
-def _sinkhorn(cost: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Column potentials; single precision, because they only need to be good."""
-    c = cost.astype(np.float32)
-    rows, columns = (np.zeros(len(c), np.float32) for _ in range(2))
-    unit = float(cost.min(1).mean()) + 1e-30
-    for temperature in TEMPERATURES:
-        t = np.float32(temperature * unit)
-        kernel = np.exp(np.clip((rows[:, None] + columns - c) / t, -80, 80))
-        b = np.ones(len(c), np.float32)
-        for _ in range(ITERATIONS):
-            a = 1 / np.maximum(kernel @ b, 1e-30)
-            b = 1 / np.maximum(a @ kernel, 1e-30)
-        rows += t * np.log(a)
-        columns += t * np.log(b)
-    return np.asarray(columns, np.float64)
-
-
-def reduced_cost(x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.float64]:
-    """A cost matrix with the optimal matching of the squared distances between ``x`` and ``y``.
+    Squared distances between the results have the same optimal plan as those between the inputs, if it uses
+    all of the mass.
 
     Parameters
     ----------
-    x, y : (n, d), equally many points; finite.
-
-    Returns
-    -------
-    (n, n).
+    x, y : (n, d), (m, d) finite.
+    mass : (m,) of the points of ``y``; None for equal masses.
     """
-    if len(x) < SMALL:
-        return np.asarray(cdist(x, y, "sqeuclidean"))
-    with np.errstate(over="ignore", invalid="ignore"):
-        cost: NDArray[np.float64] = cdist(*affine_transport(x, y), "sqeuclidean")
-    if not np.isfinite(cost).all():
-        return np.asarray(cdist(x, y, "sqeuclidean"))
-    if len(np.unique(cost.argmin(1))) < EASY * len(cost):
-        potentials = _sinkhorn(cost)
-        if np.isfinite(potentials).all():
-            cost -= potentials
-            cost -= cost.min(1, keepdims=True)
-    return cost
+    weight = np.full(len(y), 1 / len(y)) if mass is None else np.asarray(mass, np.float64) / np.sum(mass)
+    x, y = x - x.mean(0), y - weight @ y
+    cov_x, cov_y = x.T @ x / len(x), (y * weight[:, None]).T @ y
+    size_x, size_y = np.trace(cov_x), np.trace(cov_y)
+    if not (0 < size_x < ALIKE * size_y and size_y < ALIKE * size_x):
+        return x, y
+    root, inverse = _power(cov_x, 0.5), _power(cov_x, -0.5)
+    a = inverse @ _power(root @ cov_y @ root, 0.5) @ inverse
+    return x @ _power(a, 0.5), y @ _power(a, -0.5)

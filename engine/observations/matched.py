@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 from torch import Tensor
 
-from engine.assignment.exact import assign_points
+from engine.assignment.exact import Correspondence, assign_points
 from engine.errors import SamplingError
 from engine.protocols import Match, Points
 
@@ -101,10 +101,12 @@ class MatchedPoints:
                     "Give the part fewer points, or the whole more.",
                 )
             rows, variance = np.arange(len(targets)), np.zeros(len(targets))
+            self.correspondence: Correspondence | None = None
         else:
             counts = multiplicities(np.ones(len(targets)) if weights is None else weights, points, seed)
             rows = np.repeat(np.arange(len(targets)), counts)
             variance = cell_variance(targets, counts)
+            self.correspondence = Correspondence(targets.astype(np.float32), counts)
         self.name, self.weight, self.partial = name, weight, partial
         self.projector = torch.as_tensor(np.asarray(projector), dtype=torch.float32)
         self.targets = torch.as_tensor(targets[rows], dtype=torch.float32)
@@ -126,6 +128,8 @@ class MatchedPoints:
     def match(self, x0: Points) -> Match:
         """Exact linear assignment of points to (tiled) targets; -1 where a part claims no point."""
         seen = self.seen(x0.detach())
+        if self.correspondence is not None:
+            return self.correspondence(seen)
         return assign_points(seen, self.targets.expand(len(seen), -1, -1))
 
     def _residual(
