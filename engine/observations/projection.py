@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from engine.conventions import image_centre
 from engine.errors import InputError, SpecError
@@ -40,14 +42,29 @@ def _rows(spec: ProjectionImages, poses: Poses, images: ImageStack) -> list[tupl
     return [(i, int(indices[i])) for i in wanted]
 
 
-def from_images(
-    spec: ProjectionImages, notify: Notify, *, most_points: int | None = None, seed: int = 0
-) -> list[Evidence]:
-    """Each image becomes weighted 2D points (k-means over its density above a threshold).
+@dataclass(frozen=True)
+class PosedImages:
+    """Projections as read, with their poses.
 
-    Parameters
+    Attributes
     ----------
-    most_points : the object's number of points; more 2D points than that could not all be matched.
+    images : (n, y, x) float32, density positive.
+    rows, indices : (n,) rows of the pose file, and places in the stack, from 0.
+    rotations : (n, 3, 3), ``x_view = R @ x``.
+    shifts_A : (n, 2) xy: where the object's origin appears, from the image's centre.
+    pixel_size_A : Å.
+    """
+
+    images: NDArray[np.float32]
+    rows: tuple[int, ...]
+    indices: tuple[int, ...]
+    rotations: NDArray[np.floating]
+    shifts_A: NDArray[np.floating]
+    pixel_size_A: float
+
+
+def read_posed_images(spec: ProjectionImages, notify: Notify) -> PosedImages:
+    """The images that a piece of evidence names, and their poses.
 
     Raises
     ------
@@ -73,10 +90,38 @@ def from_images(
             f"The pose file says {poses.pixel_size_A:.4g} Å per pixel, the stack {stated:.4g}; "
             f"{pixel:.4g} is used."
         )
-    count = min(spec.points, most_points or spec.points)
+    used = _rows(spec, poses, images)
+    rows, indices = [row for row, _ in used], [index for _, index in used]
+    return PosedImages(
+        images.images[indices],
+        tuple(rows),
+        tuple(indices),
+        poses.rotations[rows],
+        poses.shifts_A[rows],
+        pixel,
+    )
+
+
+def from_images(
+    spec: ProjectionImages, notify: Notify, *, most_points: int | None = None, seed: int = 0
+) -> list[Evidence]:
+    """Each image becomes weighted 2D points (k-means over its density above a threshold).
+
+    Parameters
+    ----------
+    most_points : the object's number of points; more 2D points than that could not all be matched.
+
+    Raises
+    ------
+    InputError, SpecError
+        If the files can't be used, don't fit together, or don't say the pixel size.
+    """
+    posed = read_posed_images(spec, notify)
+    pixel, count = posed.pixel_size_A, min(spec.points, most_points or spec.points)
     evidence = []
-    for row, index in _rows(spec, poses, images):
-        image = images.images[index]
+    for image, row, index, rotation, shift in zip(
+        posed.images, posed.rows, posed.indices, posed.rotations, posed.shifts_A, strict=True
+    ):
         ny, nx = image.shape
         origin = -pixel * np.array([image_centre(nx), image_centre(ny)], np.float64)
         density = particle_density(
@@ -89,8 +134,8 @@ def from_images(
         evidence.append(
             Evidence(
                 name=f"view {row + 1}",
-                projector=poses.rotations[row][:2],
-                offset_A=poses.shifts_A[row],
+                projector=rotation[:2],
+                offset_A=shift,
                 points_A=cloud.points_A,
                 weights=cloud.weights,
                 weight=spec.weight,
