@@ -14,8 +14,9 @@ too. The factor counts that the mean of n members is itself uncertain by s²/n.
 
 The distance e_i of the mean point to the true one is then taken to follow ``e_i² / 3 variance_i ~ F(3,
 freedom)``: a Gaussian ball in three dimensions, with longer tails the smaller ``freedom`` is. The four
-numbers are fitted by maximum likelihood to structures whose truth is known. They hold for evidence that is as good as
-it claims to be. Errors that it has without saying so, such as wrong poses or pixel sizes, are not in them.
+numbers are fitted by maximum likelihood to structures whose truth is known. They hold for evidence that is as
+good as it claims to be. Errors that it has without saying so, such as wrong poses or pixel sizes, are not in
+them.
 """
 
 from __future__ import annotations

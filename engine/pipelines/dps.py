@@ -16,8 +16,10 @@ from engine.io.frames import FrameFacts, FrameKeeper
 from engine.observations.evidence import estimate_frame, to_observations
 from engine.observations.gather import gather
 from engine.observations.misfit import expected_energy
+from engine.observations.pose_correction import correct_poses
 from engine.pipelines.context import RunContext
 from engine.pipelines.dps_results import write_results
+from engine.pipelines.dps_views import write_views
 from engine.pipelines.draw import Step, draw
 from engine.pipelines.trust import stated_sigma
 from engine.priors.checkpoint import load_prior, resolve
@@ -112,6 +114,7 @@ def run(spec: DpsSpec, context: RunContext) -> None:
     """
     context.emit(Progress(stage="reading evidence", done=0, total=1))
     evidence = gather(spec.observations, spec.points, context.notice)
+    evidence, corrections = correct_poses(evidence, spec, context.notice)
     frame = estimate_frame(evidence, spec.frame, context.notice)
     context.notice(
         f"{len(evidence)} pieces of evidence; centre {', '.join(f'{c:.1f}' for c in frame.centre_A)} Å, "
@@ -142,6 +145,8 @@ def run(spec: DpsSpec, context: RunContext) -> None:
         # Also when cancelled or out of memory: whole batches are kept, and judged.
         if energies:
             context.emit(Progress(stage="judging", done=0, total=1))
+            expected = np.array([stated[o.name] for o in observations])
+            write_views(spec, context, evidence, corrections, np.concatenate(energies) / expected)
             write_results(
                 spec,
                 context,
@@ -150,4 +155,5 @@ def run(spec: DpsSpec, context: RunContext) -> None:
                 np.concatenate(watch.done),
                 np.concatenate(energies),
                 seeds,
+                prior,
             )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,9 +13,12 @@ from numpy.typing import NDArray
 from engine.io.atomic import write_npy, write_text
 from engine.io.ensemble import write_ensemble
 from engine.metrics.ensemble import matched, spread_of_matched
+from engine.metrics.stated_error import stated_error
 from engine.observations.matched import MatchedPoints
 from engine.pipelines.context import RunContext
 from engine.pipelines.evaluate import evaluate
+from engine.pipelines.trust import contradictions, gauge_of, misfit, stated_sigma
+from engine.protocols import Denoiser
 from engine.specs.job import DpsSpec
 from engine.types import Ensemble, Frame
 
@@ -27,8 +31,19 @@ def write_results(
     points_A: NDArray[np.float32],
     energies: NDArray[np.float32],
     seeds: Sequence[int],
+    prior: Denoiser | None = None,
 ) -> None:
-    """Ensemble, spread, and metrics."""
+    """Ensemble, spread, stated error, the prior's share, and metrics.
+
+    Parameters
+    ----------
+    prior : that the samples were drawn with; without it the prior's share is left out.
+
+    Raises
+    ------
+    Cancelled
+        If asked to stop while the control is drawn; all else is written all the same.
+    """
     results = context.folder / "results"
     # One order for all samples, so that a point's spread means something and exports can carry it.
     points_A = matched(points_A).astype(np.float32)
@@ -42,8 +57,30 @@ def write_results(
     )
     write_ensemble(results / "ensemble.npz", ensemble)
     context.result("ensemble", results / "ensemble.npz")
-    write_npy(results / "spread.npy", spread_of_matched(points_A).astype(np.float32))
-    context.result("spread", results / "spread.npy")
+
+    def write_values(name: str, values: NDArray[np.floating]) -> None:
+        write_npy(results / f"{name}.npy", values.astype(np.float32))
+        context.result(name, results / f"{name}.npy")
+
+    write_values("spread", spread_of_matched(points_A))
+    error = stated_error(points_A) if ensemble.kind == "posterior" and observations else None
+    if error is not None:
+        write_values("error", error)
     truth = Path(spec.truth) if spec.truth else None
-    write_text(results / "metrics.json", json.dumps(evaluate(ensemble, truth, seed=spec.seed), indent=1))
+    report = evaluate(ensemble, truth, seed=spec.seed, error_A=error)
+    if observations:
+        report["misfit"] = misfit(observations, points_A, frame, stated_sigma(spec.sampler))
+        for sentence in contradictions(report["misfit"]):
+            context.notice(sentence, warning=True)
+    _write_report(results, context, report)
+    if prior is not None and not context.cancelled():
+        share = gauge_of(spec, context, prior, observations, frame.from_A(points_A.mean(0)))
+        if share is not None:
+            write_values("gauge", share)
+            report["gauge"] = {"median": float(np.median(share)), "above_half": float((share > 0.5).mean())}
+            _write_report(results, context, report)
+
+
+def _write_report(results: Path, context: RunContext, report: dict[str, Any]) -> None:
+    write_text(results / "metrics.json", json.dumps(report, indent=1))
     context.result("metrics", results / "metrics.json")

@@ -14,15 +14,22 @@ from engine.errors import InputError
 from engine.metrics.ensemble import matched, spread_of_matched
 from engine.metrics.fsc import ensemble_fsc
 from engine.metrics.point_clouds import chamfer, earth_movers
-from engine.metrics.reliability import reliability
+from engine.metrics.reliability import distances_to, reliability
 from engine.metrics.rmsd import rmsd_table
+from engine.metrics.stated_error import CALIBRATED, SHARE
 from engine.pipelines.truth import Truth, TruthLike, load_truth
 from engine.types import Ensemble
 
 SCHEMA_VERSION = 1
 
 
-def evaluate(ensemble: Ensemble, truth: TruthLike | None, *, seed: int = 0) -> dict[str, Any]:
+def evaluate(
+    ensemble: Ensemble,
+    truth: TruthLike | None,
+    *,
+    seed: int = 0,
+    error_A: NDArray[np.floating] | None = None,
+) -> dict[str, Any]:
     """Measure an ensemble.
 
     Parameters
@@ -30,6 +37,7 @@ def evaluate(ensemble: Ensemble, truth: TruthLike | None, *, seed: int = 0) -> d
     ensemble : in Å.
     truth : see :func:`engine.pipelines.truth.load_truth`; None measures spread and energies only.
     seed : of the k-means that reduces the truth to points.
+    error_A : (points,) stated error of each point, as the run has written it.
 
     Returns
     -------
@@ -43,8 +51,9 @@ def evaluate(ensemble: Ensemble, truth: TruthLike | None, *, seed: int = 0) -> d
         - ``energy``: mean over the observations.
 
         Besides: ``energies`` (names, per sample), ``spread`` (Å), ``fsc`` (model-map), ``truth``, and
-        ``reliability`` (:mod:`engine.metrics.reliability`) where the members are draws from a posterior.
-        Measures that do not apply (no truth; no atoms) are left out.
+        ``reliability`` (:mod:`engine.metrics.reliability`) where the members are draws from a posterior; and
+        ``stated_error``: ``median_A``, ``within_A`` (the distance within which 90 % of all points are to be
+        expected), and ``reliability``, its own. Measures that do not apply (no truth; no atoms) are left out.
 
     Raises
     ------
@@ -88,6 +97,17 @@ def evaluate(ensemble: Ensemble, truth: TruthLike | None, *, seed: int = 0) -> d
     report["spread"] = _spread(in_order)
     if truth is not None and ensemble.kind == "posterior" and len(points) > 1:
         report["reliability"] = _reliability(in_order, reference)
+    if error_A is not None and np.shape(error_A) == points.shape[1:2]:
+        report["stated_error"] = {
+            "share": SHARE,
+            "median_A": float(np.median(error_A)),
+            "within_A": CALIBRATED.within(np.asarray(error_A)),
+        }
+        if truth is not None:
+            found = _reliability(points, reference, error_A)
+            if "observed" in found:
+                found["share_within"] = _share_within(points, reference, report["stated_error"]["within_A"])
+            report["stated_error"]["reliability"] = found
     cleaned: dict[str, Any] = _finite(report)
     return cleaned
 
@@ -116,6 +136,12 @@ def format_table(report: dict[str, Any]) -> str:
     if report["samples"] > 1:
         rows.append(("Spread between samples, median point", f"{spread['median_A']:.2f}", "Å"))
         rows.append(("Spread between samples, 90 % of points below", f"{spread['p90_A']:.2f}", "Å"))
+    error = report.get("stated_error")
+    if error:
+        rows.append(("Stated error: 90 % of points expected within", f"{error['within_A']:.2f}", "Å"))
+        judged = error.get("reliability", {})
+        if "share_within" in judged:
+            rows.append(("Points within that of the truth", f"{100 * judged['share_within']:.0f}", "%"))
     if "factor" in report.get("reliability", {}):
         rows.append(("Error over stated spread", f"{report['reliability']['factor']:.2f}", "(1: honest)"))
     width, middle = max((len(r[0]) for r in rows), default=0), max((len(r[1]) for r in rows), default=0)
@@ -189,9 +215,15 @@ def _spread(points: NDArray[np.float64]) -> dict[str, Any]:
     }
 
 
-def _reliability(points: NDArray[np.float64], truth: Truth) -> dict[str, Any]:
+def _share_within(points: NDArray[np.float64], truth: Truth, distance_A: float) -> float:
+    return float((distances_to(points.mean(0), truth.points_A) <= distance_A).mean())
+
+
+def _reliability(
+    points: NDArray[np.float64], truth: Truth, error_A: NDArray[np.floating] | None = None
+) -> dict[str, Any]:
     try:
-        found = asdict(reliability(points, truth.points_A))
+        found = asdict(reliability(points, truth.points_A, error_A))
     except InputError as exc:
         return {"problem": str(exc)}
     return {k: v.tolist() if isinstance(v, np.ndarray) else v for k, v in found.items()}

@@ -48,6 +48,52 @@ class DpsSpec(Model):
         0, help="Samples computed together; 0 chooses it. The result does not depend on it.", ge=0, le=1000,
         advanced=True,
     )  # fmt: skip
+    control: int = field(
+        4,
+        help="Further clouds drawn from the same evidence without any knowledge of shapes: beside them it is "
+        "seen what the prior put there. 0 leaves it out.",
+        ge=0,
+        le=100,
+        advanced=True,
+    )
+    refine_poses: bool = field(
+        True,
+        help="Correct small errors of the projections' rotations, shifts and pixel sizes, where they contradict "
+        "each other or the 3D evidence. Poses that agree stay as given.",
+    )
+    pose_error_deg: float = field(
+        5.0,
+        help="Typical error of the given rotations; none is turned by more than three times as much.",
+        unit="°",
+        gt=0,
+        le=20,
+        advanced=True,
+    )
+    shift_error_A: float | None = field(
+        None,
+        help="Typical error of the given shifts, at most a third of what is corrected; empty takes a tenth of "
+        "the object's half-width.",
+        unit="Å",
+        gt=0,
+        le=1000,
+        advanced=True,
+    )
+    pixel_size_error: float = field(
+        1.5,
+        help="Typical error of the projections' pixel sizes, at most a third of what is corrected; 0 takes "
+        "them as given.",
+        unit="%",
+        ge=0,
+        le=5,
+        advanced=True,
+    )
+    outlier_weight: float = field(
+        1.0,
+        help="Weight of projections that agree with none of the others, relative to theirs; 1 only tells them.",
+        gt=0,
+        le=1,
+        advanced=True,
+    )
     seed: int = field(0, help="Same seed, same result (on the same device).", ge=0, le=2**31 - 1)
     device: Device = field("auto", help="Where to compute.")
     truth: str | None = field(
