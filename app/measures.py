@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 ENERGY = "energy"
+MOST_NAMED, MOST_FLAGGED = 12, 4  # pieces of evidence told one by one
 # name, label, unit, factor, what it means
 _ROWS = (
     ("rmsd_points_A", "RMSD, points, aligned", "Å", 1.0,
@@ -59,13 +60,14 @@ class Measure:
 
 @dataclass(frozen=True)
 class Reliability:
-    """How an ensemble's spread compares with its errors (:mod:`engine.metrics.reliability`).
+    """How spread, or the stated error, compares with errors (:mod:`engine.metrics.reliability`).
 
     Attributes
     ----------
     stated, observed : (k,) shares in [0, 1].
     factor : by which the spread would have to be multiplied.
     spread_A, error_A : (b,) root mean squares of groups of points of rising spread.
+    what : ``spread`` or ``error``, which of the two was judged.
     """
 
     stated: NDArray[np.float64]
@@ -73,18 +75,28 @@ class Reliability:
     factor: float
     spread_A: NDArray[np.float64]
     error_A: NDArray[np.float64]
+    what: str = "spread"
 
     @property
     def sentence(self) -> str:
         """What it comes to, in words."""
         if 0.9 <= self.factor <= 1.1:
-            return "The spread is honest"
-        return f"Errors are {number(self.factor)} × the stated spread"
+            return f"The {'stated error' if self.what == 'error' else 'spread'} is honest"
+        stated = "stated ones" if self.what == "error" else "stated spread"
+        return f"Errors are {number(self.factor)} × the {stated}"
 
 
 def reliability_of(metrics: dict[str, Any]) -> Reliability | None:
-    """The run's reliability, or None where it has none that can be read."""
-    found = metrics.get("reliability")
+    """The reliability of the run's stated error, or else of its spread; None where it has neither."""
+    error = metrics.get("stated_error")
+    if isinstance(error, dict):
+        judged = _reliability(error.get("reliability"), "error")
+        if judged is not None:
+            return judged
+    return _reliability(metrics.get("reliability"), "spread")
+
+
+def _reliability(found: object, what: str) -> Reliability | None:
     if not isinstance(found, dict) or "factor" not in found:
         return None
     try:
@@ -96,7 +108,18 @@ def reliability_of(metrics: dict[str, Any]) -> Reliability | None:
         return None
     if stated.shape != observed.shape or spread.shape != error.shape or stated.ndim != 1 or not len(stated):
         return None
-    return Reliability(stated, observed, factor, spread, error)
+    return Reliability(stated, observed, factor, spread, error, what)
+
+
+def error_sentence(metrics: dict[str, Any]) -> str:
+    """How far from the truth the points may be, in words; empty where the run doesn't say."""
+    error = metrics.get("stated_error")
+    if not isinstance(error, dict) or not isinstance(error.get("within_A"), int | float):
+        return ""
+    text = f"{100 * float(error.get('share', 0.9)):.0f} % of the points should lie within "
+    text += f"{error['within_A']:.1f} Å of their mean place in the ensemble"
+    share = (error.get("reliability") or {}).get("share_within")
+    return f"{text}; against the reference, {100 * share:.0f} % do." if share is not None else f"{text}."
 
 
 def measures_of(metrics: dict[str, Any]) -> list[Measure]:
@@ -110,7 +133,30 @@ def measures_of(metrics: dict[str, Any]) -> list[Measure]:
         values = [v * factor for v in per_sample.get(name) or () if isinstance(v, int | float)]
         if values:
             found.append(Measure(label, unit, tuple(values), help_text))
-    return found
+    return [*found, *_misfits(metrics)]
+
+
+def _misfits(metrics: dict[str, Any]) -> list[Measure]:
+    """Misfit in stated errors: of all evidence, and of each piece that doesn't fit."""
+    misfit = metrics.get("misfit") or {}
+    names, table = misfit.get("names") or (), np.asarray(misfit.get("chi_square") or (), float)
+    if table.ndim != 2 or not table.size or table.shape[1] != len(names) or not np.isfinite(table).all():
+        return []
+    mean, limit = table.mean(0), float(misfit.get("flagged_above", np.inf))
+    stated = float(misfit.get("stated_A", 0.0))
+    each = ", ".join(f"{n} {number(v)}" for n, v in zip(names[:MOST_NAMED], mean, strict=False))
+    help_text = (
+        "Squared residuals over what the stated error and the coarseness of the evidence let expect: 1 fits, "
+        "far above 1 contradicts, far below 1 fits better than stated. "
+        f"Stated error: {number(stated)} Å. {each}"
+    )
+    rows = [Measure("Misfit, in stated errors", "× expected", tuple(table.mean(1)), help_text)]
+    for i in np.argsort(-mean)[:MOST_FLAGGED]:
+        if mean[i] > limit:
+            text = f"Far above 1: pose, pixel size or centre of {names[i]} may be wrong, or it is noisier "
+            text += "than stated."
+            rows.append(Measure(f"⚠ Misfit of {names[i]}", "× expected", tuple(table[:, i]), text))
+    return rows
 
 
 def fsc_of(metrics: dict[str, Any]) -> tuple[NDArray[np.floating], NDArray[np.floating], str] | None:

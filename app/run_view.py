@@ -18,7 +18,7 @@ from PySide6.QtCore import QObject, QTimer, Signal, Slot
 
 from app.background import Background, Ticket, words
 from app.job_monitor import JobMonitor
-from app.measures import fsc_of, measures_of, number, reliability_of, remarks_of, truth_of
+from app.measures import error_sentence, fsc_of, measures_of, number, reliability_of, remarks_of, truth_of
 from app.panels.messages import MessagesPanel
 from app.panels.plots import EnergyPlot
 from app.panels.results import NO_TRUTH, ResultsPanel
@@ -213,6 +213,7 @@ class RunView(QObject):
         text = f"{count} cloud{'s' if count != 1 else ''} of {points} points"
         text += " (optima, not posterior draws)" if run.ensemble.kind == "optimum" else ""
         text += f", compared with {truth}." if truth else f". {NO_TRUTH}"
+        text = " ".join(filter(None, (text, error_sentence(run.metrics))))
         self._results.show_summary(text, exportable=True, has_folder=run.folder.is_dir())
         self._results.show_measures(measures_of(run.metrics))
         self._results.show_fsc(fsc_of(run.metrics))

@@ -85,7 +85,7 @@ class BoxPlot(Plot):
 
 
 class ReliabilityPlot(Plot):
-    """Share of the points within the ensemble's stated regions, against the share that was stated."""
+    """Share of the true points within the stated regions, against the share that was stated."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         self._found: Reliability | None = None
@@ -118,8 +118,13 @@ class ReliabilityPlot(Plot):
             [0, *stated, 100], [0, *observed, 100], pen=pen, symbol="o", symbolSize=6,
             symbolBrush=pg.mkBrush(self.theme.series[0]), symbolPen=pg.mkPen(self.theme.surface),
         )  # fmt: skip
-        for text, place, anchor in (("too wide", (4, 97), (0, 0)), ("too narrow", (96, 3), (1, 1))):
-            label = pg.TextItem(f"spread {text}", color=self.theme.muted, anchor=anchor)
+        above, below = (
+            ("stated too large", "stated too small")
+            if self._found.what == "error"
+            else ("spread too wide", "spread too narrow")
+        )
+        for text, place, anchor in ((above, (4, 97), (0, 0)), (below, (96, 3), (1, 1))):
+            label = pg.TextItem(text, color=self.theme.muted, anchor=anchor)
             label.setPos(*place)
             self.item.addItem(label, ignoreBounds=True)
         self.item.setXRange(0, 100, padding=0.02)
@@ -147,6 +152,9 @@ class SpreadErrorPlot(Plot):
         """Show the groups of points, or nothing."""
         none = np.zeros(0)
         self._spread, self._error = (none, none) if found is None else (found.spread_A, found.error_A)
+        error = found is not None and found.what == "error"
+        self.set_label("bottom", "Error to be expected (Å)" if error else "Spread between samples (Å)")
+        self.set_title("Dashed: error = " + ("expected" if error else "spread"))
         self.redraw()
 
     def draw(self) -> None:
@@ -164,11 +172,10 @@ class SpreadErrorPlot(Plot):
         top = 1.1 * float(max(self._spread.max(), self._error.max()))
         self.item.setXRange(0, top, padding=0)
         self.item.setYRange(0, top, padding=0)
-        self.set_title("Dashed: error = spread")
 
     def table(self) -> Table:
         """Root mean squares of each group."""
-        return ("spread_A", "error_A"), list(zip(self._spread, self._error, strict=True))
+        return ("stated_A", "error_A"), list(zip(self._spread, self._error, strict=True))
 
 
 def _diagonal(theme: Theme) -> pg.InfiniteLine:

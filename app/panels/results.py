@@ -77,8 +77,12 @@ class ResultsPanel(QWidget):
             (self.fsc, "FSC", "Fourier shell correlation of the mean map with the reference"),
             (self.boxes, "Samples", "Every sample's distance to the reference, as boxes and dots"),
             (self.spread, "Spread", "How far the samples disagree about each point"),
-            (self.reliability, "Reliability", "Whether the true points lie within the stated spread"),
-            (self.spread_error, "Error", "Whether points with more spread are more wrong"),
+            (
+                self.reliability,
+                "Reliability",
+                "Whether as many true points lie within the stated error, or spread, as it says",
+            ),
+            (self.spread_error, "Error", "Whether points of which more error is stated are more wrong"),
         )
         for plot, title, tip in self._tabs:
             self._plots.addTab(plot, title)

@@ -46,7 +46,8 @@ def misfit(
     dict
         ``names``; ``chi_square`` (samples, observations): squared residuals per coordinate over what the
         stated error and the coarseness of the evidence let expect, 1 where points fit to the stated error;
-        ``stated_A`` that error; ``fitted_A`` (observations,): the error for which the residuals would speak.
+        ``stated_A`` that error; ``fitted_A`` (observations,): the error for which the residuals would speak;
+        ``flagged_above``: what is suspicious.
     """
     device = observations[0].targets.device if observations else torch.device("cpu")
     x = torch.as_tensor(frame.from_A(points_A), dtype=torch.float32, device=device)
@@ -58,6 +59,7 @@ def misfit(
         "stated_A": sigma * frame.scale_A,
         "fitted_A": fitted,
         "chi_square": np.array(each).T.tolist() if each else [],
+        "flagged_above": SUSPICIOUS,
         "unit": "squared residual per coordinate over its expected variance",
     }
 
@@ -67,7 +69,7 @@ def contradictions(found: dict[str, Any], most: int = 3) -> list[str]:
     if not found["chi_square"]:
         return []
     mean = np.asarray(found["chi_square"], float).mean(0)
-    wrong = [int(i) for i in np.argsort(-mean) if mean[i] > SUSPICIOUS]
+    wrong = [int(i) for i in np.argsort(-mean) if mean[i] > found["flagged_above"]]
     told = [
         f"{found['names'][i]} is not met to its stated error of {found['stated_A']:.2g} Å: its residuals "
         f"speak for {found['fitted_A'][i]:.2g} Å (χ² {mean[i]:.1f}, 1 fits). Its pose, pixel size or centre "

@@ -10,6 +10,7 @@ from PySide6.QtWidgets import QToolButton
 from app.measures import (
     Measure,
     as_text,
+    error_sentence,
     fsc_of,
     measures_of,
     number,
@@ -67,6 +68,34 @@ def test_without_a_truth_nothing_is_claimed() -> None:
     assert truth_of({"truth": None}) == ""
     assert fsc_of({"fsc": {"problem": "No FSC: the map is too small."}}) is None
     assert remarks_of({"fsc": {"problem": "No FSC."}}) == ["No FSC."]
+
+
+def test_the_stated_error_is_said_in_a_sentence_and_judged_before_the_spread() -> None:
+    error = {"share": 0.9, "median_A": 8.0, "within_A": 9.27}
+    assert error_sentence({"stated_error": error}) == (
+        "90 % of the points should lie within 9.3 Å of their mean place in the ensemble."
+    )
+    judged = {**RELIABILITY, "factor": 1.02, "share_within": 0.914}
+    metrics = {"stated_error": {**error, "reliability": judged}, "reliability": RELIABILITY}
+    assert error_sentence(metrics).endswith("in the ensemble; against the reference, 91 % do.")
+    assert reliability_of(metrics).sentence == "The stated error is honest"
+    assert reliability_of({"reliability": RELIABILITY}).sentence == "Errors are 2.00 × the stated spread"
+    assert error_sentence({}) == error_sentence({"stated_error": {"within_A": None}}) == ""
+
+
+def test_misfit_is_told_in_stated_errors_and_what_does_not_fit_is_flagged() -> None:
+    misfit = {
+        "names": ["view 1", "view 2"], "stated_A": 0.5, "fitted_A": [0.5, 3.0], "flagged_above": 4.0,
+        "chi_square": [[1.0, 30.0], [1.2, 42.0]],
+    }  # fmt: skip
+    rows = measures_of({"misfit": misfit})
+    assert [r.label for r in rows] == ["Misfit, in stated errors", "⚠ Misfit of view 2"]
+    assert rows[0].values == (15.5, 21.6)
+    assert rows[1].values == (30.0, 42.0)
+    assert "view 1 1.10" in rows[0].help
+    assert "pose" in rows[1].help
+    assert len(measures_of({"misfit": {**misfit, "flagged_above": 50.0}})) == 1
+    assert measures_of({"misfit": {**misfit, "chi_square": [[1.0]]}}) == []
 
 
 def test_fsc_says_where_it_falls() -> None:

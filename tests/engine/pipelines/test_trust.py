@@ -123,7 +123,12 @@ def test_the_view_with_a_wrong_pose_is_named() -> None:
 
 
 def test_many_contradictions_are_summed_up() -> None:
-    many = {"names": [f"v{i}" for i in range(9)], "stated_A": 1.0, "fitted_A": [5.0] * 9}
+    many = {
+        "names": [f"v{i}" for i in range(9)],
+        "stated_A": 1.0,
+        "fitted_A": [5.0] * 9,
+        "flagged_above": 4.0,
+    }
     said = contradictions({**many, "chi_square": [[25.0 + i for i in range(9)]]})
     assert said[0].startswith("v8")
     assert len(said) == 4
