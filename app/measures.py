@@ -150,12 +150,12 @@ def _misfits(metrics: dict[str, Any]) -> list[Measure]:
         "far above 1 contradicts, far below 1 fits better than stated. "
         f"Stated error: {number(stated)} Å. {each}"
     )
-    rows = [Measure("Misfit, in stated errors", "× expected", tuple(table.mean(1)), help_text)]
+    rows = [Measure("Misfit, 1 as stated", "", tuple(table.mean(1)), help_text)]
     for i in np.argsort(-mean)[:MOST_FLAGGED]:
         if mean[i] > limit:
             text = f"Far above 1: pose, pixel size or centre of {names[i]} may be wrong, or it is noisier "
             text += "than stated."
-            rows.append(Measure(f"⚠ Misfit of {names[i]}", "× expected", tuple(table[:, i]), text))
+            rows.append(Measure(f"⚠ Misfit of {names[i]}", "", tuple(table[:, i]), text))
     return rows
 
 

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 CHAIN = "chain"
 ARRAYS = {
     # key: file in the results, entry, title of the colour bar
-    "error": ("error.npy", "Colour by stated error", "Stated error: 90 % lie nearer to the truth (Å)"),
-    "gauge": ("gauge.npy", "Colour by prior, data", "Share of the prior (0: evidence alone)"),
+    "error": ("error.npy", "Colour by error", "Stated error: 90 % lie nearer to the truth (Å)"),
+    "gauge": ("gauge.npy", "Colour by prior", "Share of the prior (0: evidence alone)"),
     "fit": ("point_misfit.npy", "Colour by misfit", "Misfit to the evidence (Å)"),
 }
 ENDS = {"gauge": (0.0, 1.0)}  # of the colour bar; others take them from the values

@@ -45,7 +45,7 @@ class EnergyPlot(Plot):
         self.unit.setParent(self)
         self.unit.setAccessibleName("Unit of the energies")
         self.unit.setToolTip("Over the energy that the stated error lets expect, or as it is in Å²")
-        self.unit.addItem("In stated errors (1 fits)", True)
+        self.unit.addItem("1 = as stated", True)
         self.unit.addItem("In Å²", False)
         self.unit.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)
         self.unit.currentIndexChanged.connect(lambda _index: self.redraw())

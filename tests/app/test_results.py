@@ -89,7 +89,7 @@ def test_misfit_is_told_in_stated_errors_and_what_does_not_fit_is_flagged() -> N
         "chi_square": [[1.0, 30.0], [1.2, 42.0]],
     }  # fmt: skip
     rows = measures_of({"misfit": misfit})
-    assert [r.label for r in rows] == ["Misfit, in stated errors", "⚠ Misfit of view 2"]
+    assert [r.label for r in rows] == ["Misfit, 1 as stated", "⚠ Misfit of view 2"]
     assert rows[0].values == (15.5, 21.6)
     assert rows[1].values == (30.0, 42.0)
     assert "view 1 1.10" in rows[0].help
