@@ -58,8 +58,8 @@ class DpsSpec(Model):
     )
     refine_poses: bool = field(
         True,
-        help="Correct small errors of the projections' rotations, shifts and pixel sizes, where they contradict "
-        "each other or the 3D evidence. Poses that agree stay as given.",
+        help="Correct small errors of the projections' rotations, shifts and pixel sizes, where they "
+        "contradict each other or the 3D evidence. Poses that agree stay as given.",
     )
     pose_error_deg: float = field(
         5.0,
@@ -71,8 +71,8 @@ class DpsSpec(Model):
     )
     shift_error_A: float | None = field(
         None,
-        help="Typical error of the given shifts, at most a third of what is corrected; empty takes a tenth of "
-        "the object's half-width.",
+        help="Typical error of the given shifts; none is moved by more than three times as much. Empty takes "
+        "a tenth of the object's half-width.",
         unit="Å",
         gt=0,
         le=1000,
@@ -80,8 +80,8 @@ class DpsSpec(Model):
     )
     pixel_size_error: float = field(
         1.5,
-        help="Typical error of the projections' pixel sizes, at most a third of what is corrected; 0 takes "
-        "them as given.",
+        help="Typical error of the projections' pixel sizes; none is changed by more than three times as "
+        "much. 0 takes them as given.",
         unit="%",
         ge=0,
         le=5,
@@ -89,7 +89,8 @@ class DpsSpec(Model):
     )
     outlier_weight: float = field(
         1.0,
-        help="Weight of projections that agree with none of the others, relative to theirs; 1 only tells them.",
+        help="Weight of projections that agree with none of the others, relative to those; 1 only tells "
+        "which they are.",
         gt=0,
         le=1,
         advanced=True,
