@@ -61,6 +61,8 @@ if [ "$(cat "$stamp" 2>/dev/null || true)" != "$wanted" ]; then
     say "Installing Verglas and its packages into .venv: minutes the first time (PyTorch is large)."
     rm -f "$stamp"
     .venv/bin/python -m pip install --disable-pip-version-check --quiet --progress-bar off -e '.[dev]'
+    say "Compiling the assignment of points: half a minute, once."
+    .venv/bin/python -c 'from engine.assignment.transport import compile_now; compile_now()'
     echo "$wanted" >"$stamp"
     say "Packages are installed."
 fi

@@ -94,6 +94,12 @@ def solve(
     return owner
 
 
+def compile_now() -> None:
+    """Compile before the first use: about half a minute, unless the user's cache folder holds it already."""
+    corners = np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
+    solve(corners, corners, np.ones(3, np.int32), np.zeros(3))
+
+
 def morton_order(points: NDArray[np.float64]) -> NDArray[np.int64]:
     """An order (m,) of points (m, d) in which neighbours in the order are near each other in space.
 
