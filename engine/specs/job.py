@@ -49,7 +49,7 @@ class DpsSpec(Model):
         advanced=True,
     )  # fmt: skip
     control: int = field(
-        4,
+        3,
         help="Further clouds drawn from the same evidence without any knowledge of shapes: beside them it is "
         "seen what the prior put there. 0 leaves it out.",
         ge=0,
