@@ -13,7 +13,7 @@ _WORDS = {
     "sigma_min": "Lowest noise σ", "rho": "Level spacing ρ", "zeta": "Fresh noise ζ",
     "alpha": "Guidance α", "beta": "Churn β", "clamp": "Bound of φ",
     "observation_sigma": "Error of the evidence", "mass_fraction": "Share of the mass", "centre_A": "Centre",
-    "scale_A": "Half-size", "points": "Points", "batch": "Samples at once",
+    "scale_A": "Half-size", "points": "Points", "batch": "Samples at once", "control": "Control clouds",
     "mask_diameter_A": "Mask diameter", "centre": "Centre the particles", "box": "Working box",
     "volumes": "Volumes", "only": "Only these images", "restarts": "Independent starts",
     "refine_rounds": "Refinement rounds", "half_sets": "Refine half-sets too", "start": "Volumes start from",

@@ -61,10 +61,16 @@ def distances(shown: FloatArray, clouds: FloatArray) -> NDArray[np.float64]:
 
 def partners(shown: FloatArray, clouds: FloatArray) -> NDArray[np.float64]:
     """Clouds (n, p, 3) with each one's points in the order of the points (p, 3) that they are assigned to."""
-    array = np.ascontiguousarray(clouds, np.float64)
+    array = np.asarray(clouds, np.float64)
+    return np.take_along_axis(array, assigned(shown, array)[..., None], 1)
+
+
+def assigned(shown: FloatArray, clouds: FloatArray) -> NDArray[np.int64]:
+    """(n, p) which point of each cloud (n, p, 3) each of the points (p, 3) is assigned to."""
+    array = torch.from_numpy(np.ascontiguousarray(clouds, np.float64))
     reference = torch.from_numpy(np.ascontiguousarray(shown, np.float64))
-    order = assign_points(reference.expand(len(array), -1, -1), torch.from_numpy(array)).numpy()
-    return np.take_along_axis(array, order[..., None], 1)
+    found: NDArray[np.int64] = assign_points(reference.expand(len(array), -1, -1), array).numpy()
+    return found
 
 
 def free_clouds(count: int, points: int, sigma_data: float, seed: int = 0) -> NDArray[np.float64]:
