@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from engine.assignment.transport import compile_now
 from engine.events import Energies, Metric, Progress, Snapshot
 from engine.io.atomic import write_npy
 from engine.io.frames import FrameFacts, FrameKeeper
@@ -121,6 +122,8 @@ def run(spec: DpsSpec, context: RunContext) -> None:
         f"half-width {frame.scale_A:.1f} Å."
     )
     observations = [o.to(context.device) for o in to_observations(evidence, frame, spec.points)]
+    context.emit(Progress(stage="compiling, where it is the first run", done=0, total=1))
+    compile_now()
     context.emit(Progress(stage="loading prior", done=0, total=1))
     prior = build_prior(spec, context.device)
     seeds = sample_seeds(spec.seed, spec.samples)
