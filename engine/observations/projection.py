@@ -16,9 +16,12 @@ from engine.io.star import read_poses
 from engine.numerics.mixtures import density_points
 from engine.numerics.rotations import quaternion_to_matrix
 from engine.observations.background import particle_density
+from engine.observations.denoising import denoise
 from engine.observations.evidence import Evidence, Notify
 from engine.specs.components import ProjectionImages, ProjectionPoints
 from engine.types import ImageStack, Poses
+
+NOISY = 2.0  # signal over noise below which it is told that images were filtered
 
 
 def _rows(spec: ProjectionImages, poses: Poses, images: ImageStack) -> list[tuple[int, int]]:
@@ -105,7 +108,7 @@ def read_posed_images(spec: ProjectionImages, notify: Notify) -> PosedImages:
 def from_images(
     spec: ProjectionImages, notify: Notify, *, most_points: int | None = None, seed: int = 0
 ) -> list[Evidence]:
-    """Each image becomes weighted 2D points (k-means over its density above a threshold).
+    """Each image becomes weighted 2D points (k-means over its density above the noise, or a threshold).
 
     Parameters
     ----------
@@ -118,15 +121,21 @@ def from_images(
     """
     posed = read_posed_images(spec, notify)
     pixel, count = posed.pixel_size_A, min(spec.points, most_points or spec.points)
-    evidence = []
+    evidence: list[Evidence] = []
+    ratios: list[float] = []
     for image, row, index, rotation, shift in zip(
         posed.images, posed.rows, posed.indices, posed.rotations, posed.shifts_A, strict=True
     ):
         ny, nx = image.shape
         origin = -pixel * np.array([image_centre(nx), image_centre(ny)], np.float64)
-        density = particle_density(
-            image, None if spec.threshold is None else spec.threshold * float(image.max())
-        )
+        found = denoise(image) if spec.threshold is None else None
+        if found is not None:
+            density = found.density
+            ratios.append(found.snr)
+        else:
+            density = particle_density(
+                image, None if spec.threshold is None else spec.threshold * float(image.max())
+            )
         try:
             cloud = density_points(density, np.array([pixel, pixel]), origin, count, threshold=0.0, seed=seed)
         except InputError as exc:
@@ -140,6 +149,11 @@ def from_images(
                 weights=cloud.weights,
                 weight=spec.weight,
             )
+        )
+    if ratios and np.median(ratios) < NOISY:
+        notify(
+            f"{Path(spec.images).name}: signal over noise in the particle is {np.median(ratios):.2g} "
+            "(variances, the middle image); images were filtered by their spectra and cut to the particle."
         )
     return evidence
 
