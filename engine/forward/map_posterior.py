@@ -6,8 +6,8 @@ map may depart from its mean where s is large, in details as fine as k allows, a
 fixes one plane of the map's Fourier transform. Because s is confined to the object, coefficients near that
 plane are bound to it (an object d wide has a transform that changes over 1/d); farther away the mean stands.
 
-The posterior mean minimises ``sum_i |y_i - f(V, R_i)|² / sigma_i² + |u|²``; its normal equations are
-solved for u by conjugate gradients, with the projector's exact adjoint.
+The posterior mean minimises ``sum_i w_i |y_i - f(V, R_i)|² + |u|²`` with w one over the noise's variance;
+its normal equations are solved for u by conjugate gradients, with the projector's exact adjoint.
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ def posterior_mean(
     projector: SliceProjector,
     views: Views,
     images: Float[Tensor, "views y x"],
-    sigma: Float[Tensor, " views"],
+    precision: Float[Tensor, "views y x"],
     prior: MapPrior,
     *,
     iterations: int = 40,
@@ -105,7 +105,7 @@ def posterior_mean(
     ----------
     projector, views : of the images' poses.
     images : (views, n, n), in units in which projections of the map are their signal.
-    sigma : (views,) standard deviation of the noise in a pixel of each image.
+    precision : (views, n, n) one over the variance of the noise in each pixel; 0 where nothing was seen.
     iterations : of conjugate gradients, at most.
     tolerance : residual of the normal equations, as a part of that at the start, at which they end.
 
@@ -117,13 +117,12 @@ def posterior_mean(
     Raises
     ------
     ValueError
-        If a sigma is not positive or shapes don't fit.
+        If a precision is negative or not finite, or shapes don't fit.
     """
-    if not bool((sigma > 0).all()):
-        raise ValueError("the noise of every image must be positive")
+    if not bool(torch.isfinite(precision).all()) or bool((precision < 0).any()):
+        raise ValueError("precisions must be finite and not negative")
     if prior.deviation.shape != prior.mean.shape or len(prior.amplitude) != projector.size // 2 + 1:
         raise ValueError("the parts of the prior don't fit each other or the projector")
-    precision = sigma.square().reciprocal().view(-1, 1, 1)
 
     def departure(u: Tensor) -> Tensor:
         return prior.deviation * shell_filtered(u, prior.amplitude)

@@ -9,9 +9,9 @@ Everything about the prior is read off the ensemble and the images:
 * *mean*: a member's density is ``common + own``, with powers C and E in a shell, so a member foretells
   another one with the share ``C / (C + E)``. The truth is one step further away than another member: all
   members saw the same images and may err alike. So the mean density is multiplied by the share's square.
-* *envelope*: members are made of points, the object is not. The power of the images, less the noise, is that
-  of the members times ``c exp(-b k²)``, with c and b of highest likelihood (Whittle's, over rings:
-  coefficients are independent and Gaussian); its root multiplies the mean, too.
+* *envelope*: members are made of points, the object is not. The power of the images' signal is estimated
+  (Whittle's likelihood over rings: coefficients are independent and Gaussian), and the root of its ratio to
+  the members' power multiplies the mean, too.
 * *deviation*: the members' standard deviation in each voxel, blurred, for a few samples know it roughly.
 * *amplitude*: what the mean leaves unexplained of the images' power.
 """
@@ -83,13 +83,16 @@ def agreement(
     return common / total, total
 
 
-def fit_power(
+def signal_power(
     power: Float[Tensor, " rings"],
     count: Float[Tensor, " rings"],
     expected: Float[Tensor, " rings"],
     noise: float,
 ) -> Float[Tensor, " rings"]:
-    """``c exp(-b k²)`` by which to multiply ``expected`` so that, with ``noise``, ``power`` is most likely.
+    """What of the images' power is signal.
+
+    ``expected * c exp(-b k²)`` of the highest likelihood; where that is far above the noise, the power
+    itself, less the noise.
 
     Parameters
     ----------
@@ -106,7 +109,9 @@ def fit_power(
     total = shape * c * torch.exp(-b * k.square()) + noise
     cost = (weight * (torch.log(total) + seen / total)).sum(-1)
     row, column = divmod(int(cost.argmin()), cost.shape[1])
-    found: Tensor = c[0, column] * torch.exp(-b[row] * k.square()).flatten()
+    fitted = shape * c[0, column] * torch.exp(-b[row] * k.square()).flatten()
+    share = fitted / (fitted + noise)
+    found: Tensor = share * smoothed(seen - noise).clamp_min(0) + (1 - share) * fitted
     return found.to(power)
 
 
@@ -127,6 +132,7 @@ def refine(
     views: Views,
     images: Float[Tensor, "views y x"],
     noise: Float[Tensor, " views"],
+    covered: Float[Tensor, "views y x"],
     *,
     blur_voxels: float,
     iterations: int = ITERATIONS,
@@ -139,6 +145,7 @@ def refine(
     views : poses of the images.
     images : (views, size, size) background 0; each may have a scale of its own.
     noise : (views,) standard deviation of the noise in a pixel.
+    covered : (views, size, size) 1 where an image reaches, 0 beyond.
     blur_voxels : width of the Gaussian that the members' variance is blurred with.
     iterations : of conjugate gradients.
 
@@ -158,20 +165,22 @@ def refine(
     envelope = torch.ones_like(trust)
     for _ in range(2):  # the scales depend a little on the envelope
         base = shell_filtered(mean, trust * envelope)
-        shown = projector.images(projector.slices(projector.transform(base), views), views)
+        shown = covered * projector.images(projector.slices(projector.transform(base), views), views)
         scale = (images * shown).sum((1, 2)) / shown.square().sum((1, 2))
         scale = scale.clamp_min(1e-3 * float(scale.max()))
         measured = images / scale.view(-1, 1, 1)
         sigma = ((noise / scale).square() + (MODEL_ERROR * shown.std((1, 2))).square()).sqrt()
         power, count = shell_sums(measured, measured, 2)
-        factor = fit_power(power / count, count, total, float(sigma.square().mean()) * size**2)
-        envelope = (factor / factor[0]).sqrt()
-    unexplained = factor * total * (1 - trust.square())
+        noise_power = float((covered * sigma.square().view(-1, 1, 1)).sum((1, 2)).mean())
+        signal = signal_power(power / count, count, total, noise_power)
+        envelope = (signal / total * (total[0] / signal[0])).sqrt()
+    unexplained = signal * (1 - trust.square())
     k = torch.arange(size // 2 + 1, device=mean.device, dtype=mean.dtype) / size
     blur = torch.exp(-2 * (torch.pi * blur_voxels * k).square())
     variance = shell_filtered((members - mean).square().mean(0), blur).clamp_min(0)
     # the filter is for a deviation of one on average
     variance = variance / variance.mean().clamp_min(torch.finfo(variance.dtype).tiny)
     prior = MapPrior(shell_filtered(mean, trust * envelope), variance.sqrt(), (unexplained / size**3).sqrt())
-    refined = posterior_mean(projector, views, measured, sigma, prior, iterations=iterations)
+    precision = covered / sigma.square().view(-1, 1, 1)
+    refined = posterior_mean(projector, views, measured, precision, prior, iterations=iterations)
     return RefinedMap(refined, shell_filtered(mean, envelope), trust)

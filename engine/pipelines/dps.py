@@ -19,6 +19,7 @@ from engine.observations.gather import gather
 from engine.observations.misfit import expected_energy
 from engine.observations.pose_correction import correct_poses
 from engine.pipelines.context import RunContext
+from engine.pipelines.density_map import write_density_map
 from engine.pipelines.dps_results import write_results
 from engine.pipelines.dps_views import write_views
 from engine.pipelines.draw import Step, draw
@@ -160,3 +161,4 @@ def run(spec: DpsSpec, context: RunContext) -> None:
                 seeds,
                 prior,
             )
+    write_density_map(spec, context, np.concatenate(watch.done), evidence, corrections)

@@ -95,6 +95,20 @@ class DpsSpec(Model):
         le=1,
         advanced=True,
     )
+    density_map: bool = field(
+        True,
+        help="Also make a density map from the samples and the images themselves: it shows what a thousand "
+        "points can't hold. Needs projections as images and two samples.",
+    )
+    map_voxel_A: float | None = field(
+        None,
+        help="Voxel size of the density map; empty takes the images' pixels, or larger ones where the map "
+        "would have more than 64 voxels a side.",
+        unit="Å",
+        gt=0,
+        le=100,
+        advanced=True,
+    )
     seed: int = field(0, help="Same seed, same result (on the same device).", ge=0, le=2**31 - 1)
     device: Device = field("auto", help="Where to compute.")
     truth: str | None = field(
