@@ -20,7 +20,9 @@ from engine.observations.profiles import BINS, Profiles, Solid, View
 
 Array = NDArray[np.float64]
 
-INDEPENDENT = 6.0  # values in a profile that err independently of each other; the bins do not
+# Values in a profile that err independently. White noise of points or pixels makes quantiles err like a
+# Brownian bridge, whose k-th mode has variance 1/k²: as many as (sum 1/k²)² / sum 1/k⁴ equal ones.
+INDEPENDENT = 2.5
 FLOOR = 1e-3  # of the size: error of a profile of exact points
 SHARES = (1.0, 0.5, 0.25, 0.1, 0.03)  # of the stated errors, that the corrections may speak for
 FEWEST = 4  # views among which one can stand out
