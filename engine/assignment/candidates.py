@@ -134,8 +134,6 @@ def look_up(p: Problem, i: int) -> None:
         if p.least[b] < p.least[nearest]:
             nearest = b
     best = block_values(p, i, nearest)
-    for k in range(p.number[i]):  # an old list tells an upper bound
-        best = min(best, p.cost[i, k] - p.v[p.listed[i, k]])
     width = p.width[0]
     for b in range(blocks):
         if b != nearest and p.least[b] <= best + width:
@@ -193,12 +191,14 @@ def best_two(p: Problem, i: int) -> tuple[int, float, float, float]:
 @inlined
 def best_one(p: Problem, i: int) -> tuple[int, float, float]:
     """Row ``i``'s best column, its value, and its value without the dual."""
+    fresh = False
     while True:
         best, first, cost = -1, NEVER, 0.0
         for k in range(p.number[i]):
             value = p.cost[i, k] - p.v[p.listed[i, k]]
             if value < first:
                 first, best, cost = value, p.listed[i, k], p.cost[i, k]
-        if first <= p.bound[i]:
+        if fresh or first <= p.bound[i]:  # of a new list, rounding may put the best above the bound
             return best, first, cost
         look_up(p, i)
+        fresh = True

@@ -65,7 +65,8 @@ def _solve(
             auction(problem, step * unit, owner)
     settle(problem, owner, place)
     augment(problem, owner, place)
-    v[:] = duals[:m]
+    # Only their differences count; without this they would fall from problem to problem.
+    v[:] = duals[:m] - duals[:m].max()
 
 
 def solve(
