@@ -158,3 +158,20 @@ def test_other_dimensions(d: int) -> None:
     a, b = (torch.randn(2, 20, d, generator=torch.Generator().manual_seed(s)) for s in (8, 9))
     for x, y, match in zip(a.numpy(), b.numpy(), assign_points(a, b).numpy(), strict=True):
         assert paid(x, y, match) == pytest.approx(best(x, y), rel=1e-5)
+
+
+def test_long_walks_stay_exact() -> None:
+    # rounding: points and duals of very different sizes, duplicates, and starts from every kind of dual
+    rng = np.random.default_rng(8)
+    for m in (1, 5, 40, 150):
+        y = np.round(rng.normal(size=(m, 3)), 1)
+        y = y[morton_order(y)]
+        mass = (1 + rng.multinomial(3 * m, np.full(m, 1 / m))).astype(np.int32)
+        x, v, tiled = rng.normal(size=(mass.sum(), 3)), np.zeros(m), np.repeat(y, mass, axis=0)
+        for _ in range(8):
+            x = x + rng.normal(size=x.shape) * 10.0 ** rng.uniform(-6, 1)
+            x = x.astype(np.float32).astype(float)
+            chosen = solve(x, y, mass, v)
+            assert np.array_equal(np.bincount(chosen, minlength=m), mass)
+            assert v.max() == 0
+            assert paid(x, y, chosen) <= best(x, tiled) * (1 + 1e-9) + 1e-12
