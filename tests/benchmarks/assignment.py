@@ -173,7 +173,7 @@ def measure(task: Task, options: argparse.Namespace) -> list[dict]:
     asked = len(recorded[0].asked)
     fresh = task.observations(truth(options), options.seed)  # without the recording run's duals
     recorded = [Recorded(o, r.asked) for o, r in zip(fresh, recorded, strict=True)]
-    rivals, rows = contenders(), []
+    rivals, rows = {k: v for k, v in contenders().items() if k in options.rivals.split(",")}, []
     for step in range(asked):
         began = time.perf_counter()
         with ThreadPoolExecutor(len(recorded)) as pool:  # as the sampler does
@@ -216,6 +216,7 @@ def main() -> None:
     parser.add_argument("--structure", type=int, default=7, help="row of bench100")
     parser.add_argument("--tasks", default="6x1024")
     parser.add_argument("--batch", type=int, default=10)
+    parser.add_argument("--rivals", default="scipy,lapx,POT", help="scipy is always needed: gaps are to it")
     parser.add_argument("--every", type=int, default=5, help="look at every n-th noise level")
     parser.add_argument("--workers", type=int, default=None)
     parser.add_argument("--seed", type=int, default=0)
@@ -230,7 +231,7 @@ def main() -> None:
             f"\n{text}, batch {options.batch}, {workers()} threads; "
             "ms per problem (ratio to verglas), worst gap"
         )
-        print(f"step   sigma   verglas   {'   '.join(f'{k:>16}' for k in contenders())}")
+        print(f"step   sigma   verglas   {'   '.join(f'{k:>16}' for k in options.rivals.split(','))}")
         rows = measure(task, options)
         out["tasks"][text] = rows
         own = sum(r["ms"]["verglas"] for r in rows)
