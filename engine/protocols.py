@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Protocol, runtime_checkable
 
-from jaxtyping import Float, Int64
+from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
 Points = Float[Tensor, "n points 3"]
 Match = Int64[Tensor, "n points"]
+Chosen = Bool[Tensor, "n points"]
 
 
 @runtime_checkable
@@ -45,6 +46,28 @@ class Observation(Protocol):
 
     def match(self, x0: Points) -> Match:
         """For every point the row of its target, or -1 for none. Detached."""
+        ...
+
+    def rematch(
+        self,
+        x0: Points,
+        covariance: Float[Tensor, "n points 3 3"],
+        free: Chosen,
+        before: Match | None,
+        sigma: float,
+    ) -> Match:
+        """``before`` with the free points matched anew among the targets that they held.
+
+        ``x0`` and ``covariance`` say where each point is expected without this measurement; the
+        correspondence is the most probable one under ``N(H x0, H covariance H' + sigma²)``. Without
+        ``before`` all points are free, and so are all targets.
+        """
+        ...
+
+    def misfit(
+        self, x0: Points, match: Match, sigma: float
+    ) -> tuple[Float[Tensor, "n points"], Int64[Tensor, "n points"]]:
+        """Squared residual of each point in units of the expected error, and how many numbers it sums."""
         ...
 
     def energy(self, x0: Points, match: Match) -> Float[Tensor, " n"]:

@@ -13,10 +13,20 @@ from app.panels.prior_choice import FILE, GAUSSIAN, PriorChoice
 from app.panels.run_frame import FileRow, RunFrame, form_label, rule
 from engine.specs.components import GaussianPrior, Model, NetworkPrior, is_prior_name
 from engine.specs.job import DpsSpec, FrameSpec
-from engine.specs.samplers import Algorithm1, MaximumLikelihood, Proximal, Unconditional
+from engine.specs.samplers import (
+    Algorithm1,
+    Annealed,
+    Daps,
+    MaximumLikelihood,
+    Proximal,
+    SplitGibbs,
+    Unconditional,
+)
 
 SAMPLERS: dict[str, tuple[str, type[Model]]] = {
     "proximal": ("Proximal sampler (default)", Proximal),
+    "split_gibbs": ("Split Gibbs (PnP-DM)", SplitGibbs),
+    "daps": ("Decoupled annealing (DAPS)", Daps),
     "algorithm1": ("Algorithm 1, as published", Algorithm1),
     "maximum_likelihood": ("Maximum likelihood, no prior", MaximumLikelihood),
     "unconditional": ("Prior alone, no evidence", Unconditional),
@@ -141,8 +151,10 @@ class RunPanel(RunFrame):
         self._rows.setRowVisible(self.prior, used)
         self._weights_row.setVisible(used and key == FILE)
         self._prior_form.setVisible(used and key == GAUSSIAN and self.advanced.isChecked())
-        for name in ("network_begin", "network_end"):
-            self._sampler_forms["proximal"].show_field(name, key != GAUSSIAN)
+        for kind, (_, model) in SAMPLERS.items():
+            if issubclass(model, Annealed):
+                for name in ("network_begin", "network_end"):
+                    self._sampler_forms[kind].show_field(name, key != GAUSSIAN)
 
     def _show_sampler(self) -> None:
         for key, form in self._sampler_forms.items():

@@ -10,14 +10,14 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int64
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 from torch import Tensor
 
 from engine.assignment.exact import Correspondence, assign_points
 from engine.errors import SamplingError
-from engine.protocols import Match, Points
+from engine.protocols import Chosen, Match, Points
 
 
 def multiplicities(weights: NDArray[np.floating], total: int, seed: int = 0) -> NDArray[np.int64]:
@@ -113,12 +113,14 @@ class MatchedPoints:
         self.variance = torch.as_tensor(variance[rows], dtype=torch.float32)
         self.cell = torch.as_tensor(rows)
         self.share = 1 / torch.bincount(self.cell, minlength=len(targets)).clamp_min(1)
+        # how far a single point may lie from the measured one that stands for its whole cell
+        self.spread = self.variance / self.share[self.cell]
 
     def to(self, device: torch.device) -> MatchedPoints:
         """Move to a device, in place."""
         self.projector, self.targets = self.projector.to(device), self.targets.to(device)
         self.variance, self.cell = self.variance.to(device), self.cell.to(device)
-        self.share = self.share.to(device)
+        self.share, self.spread = self.share.to(device), self.spread.to(device)
         return self
 
     def seen(self, x0: Points) -> Float[Tensor, "n points d"]:
@@ -131,6 +133,38 @@ class MatchedPoints:
         if self.correspondence is not None:
             return self.correspondence(seen)
         return assign_points(seen, self.targets.expand(len(seen), -1, -1))
+
+    def rematch(
+        self,
+        x0: Points,
+        covariance: Float[Tensor, "n points 3 3"],
+        free: Chosen,
+        before: Match | None,
+        sigma: float,
+    ) -> Match:
+        """See :class:`~engine.protocols.Observation`: exact, in the free points' mean metric."""
+        seen, h = self.seen(x0), self.projector
+        match = seen.new_full(seen.shape[:2], -1, dtype=torch.int64) if before is None else before.clone()
+        for i, mine in enumerate(free):
+            rows = mine.nonzero()[:, 0]
+            held = torch.arange(len(self.targets), device=rows.device) if before is None else match[i, rows]
+            held = held[held >= 0]
+            if not len(rows) or not len(held):
+                continue
+            error = sigma**2 + self.spread[held].mean()
+            c = h @ covariance[i, rows].mean(0) @ h.T + error * torch.eye(len(h), device=h.device)
+            white = torch.linalg.inv(torch.linalg.cholesky(c)).T
+            found = assign_points((seen[i, rows] @ white)[None], (self.targets[held] @ white)[None])[0]
+            match[i, rows] = torch.where(found >= 0, held[found.clamp_min(0)], -1)
+        return match
+
+    def misfit(
+        self, x0: Points, match: Match, sigma: float
+    ) -> tuple[Float[Tensor, "n points"], Int64[Tensor, "n points"]]:
+        """See :class:`~engine.protocols.Observation`; the error is ``sigma`` and the cell's width."""
+        residual, chosen = self._residual(x0, match)
+        error = sigma**2 + self.spread[match.clamp_min(0)]
+        return self.weight * residual.square().sum(-1) / error, chosen.long() * residual.shape[-1]
 
     def _residual(
         self, x0: Points, match: Match

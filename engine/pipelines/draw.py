@@ -10,15 +10,33 @@ from jaxtyping import Float
 from torch import Tensor
 
 from engine.errors import SamplingError, SpecError
+from engine.pipelines.one_by_one import OneByOne, one_core
 from engine.priors.edm import EdmDenoiser, HandOver
 from engine.protocols import Denoiser, Observation, Points
-from engine.sampling.guidance import GradientGuidance, ProximalGuidance, match_all
+from engine.sampling.daps import daps
+from engine.sampling.guidance import GradientGuidance, ProximalGuidance
+from engine.sampling.likelihood import Likelihood
+from engine.sampling.matching import match_all
 from engine.sampling.maximum_likelihood import maximum_likelihood
 from engine.sampling.ode import heun
 from engine.sampling.posterior import algorithm1, churn
 from engine.sampling.proximal import renoising
 from engine.sampling.schedules import SampleNoise, noise_levels
-from engine.specs.samplers import Algorithm1, MaximumLikelihood, Proximal, SamplerSpec, Unconditional
+from engine.sampling.split_gibbs import split_gibbs
+from engine.sampling.steering import Resampling, Steering, everyone
+from engine.specs.samplers import (
+    Algorithm1,
+    Annealed,
+    Daps,
+    MaximumLikelihood,
+    Proximal,
+    SamplerSpec,
+    SplitGibbs,
+    Unconditional,
+)
+
+SIGMA_DATA = 0.362
+"""Standard deviation of a clean cloud's coordinates where a prior does not say it."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +50,7 @@ class Step:
     points : (n, points, 3) clean estimate, normalised.
     energies : (n, observations) mean squared residual per point, normalised units².
     stability : largest unclamped stability number of gradient guidance, else None.
+    resampled : how samples displaced each other at this step, where they did.
     """
 
     number: int
@@ -40,26 +59,13 @@ class Step:
     points: Points
     energies: Float[Tensor, "n observations"]
     stability: float | None = None
+    resampled: Resampling | None = None
 
 
 Watch = Callable[[Step], None]
 
 
-class OneByOne:
-    """A denoiser that evaluates each sample alone.
-
-    On a CPU a batch brings no speed at 1024 points, but its matrix products may round differently:
-    alone, a sample is the same to the last bit whatever it is drawn together with.
-    """
-
-    def __init__(self, denoiser: Denoiser) -> None:
-        self.denoiser = denoiser
-
-    def __call__(self, x: Points, sigma: Float[Tensor, " n"]) -> Points:
-        """Clean estimates."""
-        return torch.cat([self.denoiser(x[i : i + 1], sigma[i : i + 1]) for i in range(len(x))])
-
-
+@one_core()
 def draw(
     prior: Denoiser,
     observations: Sequence[Observation],
@@ -76,7 +82,7 @@ def draw(
     ----------
     prior : denoiser; maximum likelihood ignores it.
     observations : on ``device``; unconditional sampling ignores them.
-    seeds : one per sample; a sample depends on its seed alone.
+    seeds : one per sample; a sample depends on its seed alone, unless the sampler steers.
 
     Raises
     ------
@@ -85,7 +91,8 @@ def draw(
     SpecError
         If the sampler needs evidence and there is none, or its noise levels are inverted.
     """
-    if isinstance(sampler, Proximal) and isinstance(prior, EdmDenoiser):
+    spread = float(getattr(prior, "sigma_data", SIGMA_DATA))
+    if isinstance(sampler, Annealed) and isinstance(prior, EdmDenoiser):
         try:
             prior = HandOver(prior, sampler.network_begin, sampler.network_end)
         except ValueError as exc:
@@ -99,7 +106,7 @@ def draw(
     if isinstance(sampler, MaximumLikelihood):
 
         def seen(i: int, x: Points, energies: Tensor) -> None:
-            watch(Step(i + 1, sampler.steps, 0.0, x, energies))
+            watch(Step(i + 1, sampler.steps * sampler.restarts, 0.0, x, energies))
 
         x = maximum_likelihood(
             observations,
@@ -107,10 +114,19 @@ def draw(
             points=points,
             steps=sampler.steps,
             learning_rate=sampler.learning_rate,
+            annealing=sampler.annealing,
+            restarts=sampler.restarts,
             on_step=seen,
         )
     else:
-        x = _diffuse(prior, observations, sampler, noise, points, watch)
+        try:
+            levels = noise_levels(sampler.steps, sampler.sigma_max, sampler.sigma_min, sampler.rho)
+        except ValueError as exc:
+            raise SpecError(f"The sampler's noise levels are inverted: {exc}.", "Lower sigma_min.") from exc
+        if isinstance(sampler, Annealed):
+            x = _anneal(prior, spread, observations, sampler, levels, noise, seeds[0], points, watch)
+        else:
+            x = _diffuse(prior, observations, sampler, levels, noise, points, watch)
     if not bool(torch.isfinite(x).all()):
         raise SamplingError(
             "A sample left the finite numbers.", "Lower the guidance scale, or use the proximal sampler."
@@ -120,24 +136,69 @@ def draw(
     return x, torch.stack(energies, dim=1) if energies else torch.zeros(len(x), 0)
 
 
+def _anneal(
+    prior: Denoiser,
+    spread: float,
+    observations: Sequence[Observation],
+    sampler: Proximal | SplitGibbs | Daps,
+    levels: Sequence[float],
+    noise: SampleNoise,
+    seed: int,
+    points: int,
+    watch: Watch,
+) -> Points:
+    """Samplers with exact likelihood steps."""
+    likelihood = Likelihood(
+        observations,
+        sigma=sampler.observation_sigma,
+        matching=sampler.matching,
+        rounds=sampler.rounds,
+        tolerance=sampler.tolerance,
+    )
+    steering = Steering(
+        likelihood,
+        sigma=sampler.observation_sigma,
+        strength=sampler.steering,
+        share=sampler.steering_share,
+        seed=seed,
+    )
+    told = 0
+
+    def seen(i: int, sigma: float, x0: Points) -> None:
+        # samples are redrawn after a step is told: the next one tells it
+        nonlocal told
+        new = steering.log[-1] if len(steering.log) > told else None
+        told = len(steering.log)
+        watch(Step(i + 1, sampler.steps, sigma, x0, likelihood.energies, resampled=new))
+
+    steer = steering if sampler.steering > 0 and len(noise.generators) > 1 else everyone
+    if isinstance(sampler, Proximal):
+        guided = ProximalGuidance(prior, likelihood)
+        return renoising(guided, levels, noise, points=points, zeta=sampler.zeta, steer=steer, on_step=seen)
+    with torch.no_grad():
+        if isinstance(sampler, SplitGibbs):
+            return split_gibbs(
+                prior, likelihood, levels, noise,
+                points=points, calls=sampler.calls, spread=spread, steer=steer, on_step=seen,
+            )  # fmt: skip
+        return daps(
+            prior, likelihood, levels, noise,
+            points=points, calls=sampler.calls, spread=spread, steer=steer, on_step=seen,
+        )  # fmt: skip
+
+
 def _diffuse(
     prior: Denoiser,
     observations: Sequence[Observation],
-    sampler: Proximal | Algorithm1 | Unconditional,
+    sampler: Algorithm1 | Unconditional,
+    levels: Sequence[float],
     noise: SampleNoise,
     points: int,
     watch: Watch,
 ) -> Points:
-    try:
-        levels = noise_levels(sampler.steps, sampler.sigma_max, sampler.sigma_min, sampler.rho)
-    except ValueError as exc:
-        raise SpecError(f"The sampler's noise levels are inverted: {exc}.", "Lower sigma_min.") from exc
+    """Algorithm 1, and samples of the prior alone."""
     denoiser: Denoiser = prior
-    if isinstance(sampler, Proximal):
-        denoiser = ProximalGuidance(
-            prior, observations, sigma=sampler.observation_sigma, rounds=sampler.rounds
-        )
-    elif isinstance(sampler, Algorithm1):
+    if isinstance(sampler, Algorithm1):
         denoiser = GradientGuidance(
             prior, observations, alpha=sampler.alpha, levels=levels, clamp=sampler.clamp
         )
@@ -147,8 +208,6 @@ def _diffuse(
         phi = float(denoiser.phi.max()) if isinstance(denoiser, GradientGuidance) else None
         watch(Step(i + 1, sampler.steps, sigma, x0, energies, phi))
 
-    if isinstance(sampler, Proximal):
-        return renoising(denoiser, levels, noise, points=points, zeta=sampler.zeta, on_step=seen)
     beta = churn("unconditional") if isinstance(sampler, Unconditional) else churn(sampler.beta)
     if isinstance(sampler, Unconditional) and sampler.method == "ode":
         return heun(denoiser, noise.normal(points, 3), levels, seen)

@@ -18,7 +18,7 @@ from engine.pipelines.context import RunContext
 from engine.pipelines.draw import Step, draw
 from engine.priors.edm import EdmDenoiser, GaussianDenoiser
 from engine.protocols import Denoiser
-from engine.sampling.guidance import match_all
+from engine.sampling.matching import match_all
 from engine.sampling.schedules import sample_seeds
 from engine.specs.job import DpsSpec
 from engine.specs.samplers import MaximumLikelihood, SamplerSpec, Unconditional
@@ -47,19 +47,21 @@ def misfit(
         ``names``; ``chi_square`` (samples, observations): squared residuals per coordinate over what the
         stated error and the coarseness of the evidence let expect, 1 where points fit to the stated error;
         ``stated_A`` that error; ``fitted_A`` (observations,): the error for which the residuals would speak;
-        ``flagged_above``: what is suspicious.
+        ``flagged_above``: what is suspicious, as far above 1 and above the others.
     """
     device = observations[0].targets.device if observations else torch.device("cpu")
     x = torch.as_tensor(frame.from_A(points_A), dtype=torch.float32, device=device)
     matches = match_all(observations, x)
     each = [chi_square(o, x, m, sigma).tolist() for o, m in zip(observations, matches, strict=True)]
     fitted = [fitted_sigma(o, x, m) * frame.scale_A for o, m in zip(observations, matches, strict=True)]
+    # Correspondences that are not settled leave residuals on all views alike: what stands out is suspicious.
+    typical = float(np.quantile(np.mean(each, axis=1), 0.5, method="lower")) if each else 1.0
     return {
         "names": [o.name for o in observations],
         "stated_A": sigma * frame.scale_A,
         "fitted_A": fitted,
         "chi_square": np.array(each).T.tolist() if each else [],
-        "flagged_above": SUSPICIOUS,
+        "flagged_above": SUSPICIOUS * max(1.0, typical),
         "unit": "squared residual per coordinate over its expected variance",
     }
 

@@ -6,90 +6,38 @@ Samplers never learn that observations exist; observations never learn about noi
 from __future__ import annotations
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from engine.protocols import Denoiser, Match, Observation, Points
+from engine.protocols import Denoiser, Observation, Points
+from engine.sampling.likelihood import Likelihood
+from engine.sampling.matching import match_all, total_energy
 
 
-def match_all(observations: Sequence[Observation], x0: Points) -> list[Match]:
-    """Correspondences of every observation at the given points.
-
-    Observations are matched side by side, so that a single sample occupies all cores too; the
-    assignments leave the GIL.
-    """
-    if len(observations) < 2:
-        return [o.match(x0) for o in observations]
-    with ThreadPoolExecutor(len(observations)) as pool:
-        return list(pool.map(lambda o: o.match(x0), observations))
-
-
-def total_energy(energies: Sequence[Tensor], observations: Sequence[Observation]) -> Float[Tensor, " n"]:
-    """Weighted mean of the observations' energies (the paper's weights, 1/|y| each, if all are equal)."""
-    weights = [o.weight for o in observations]
-    return torch.stack([w * e for w, e in zip(weights, energies, strict=True)]).sum(0) / sum(weights)
-
-
-class Guidance:
-    """What both kinds share: a prior, evidence, and the energies of the last call.
-
-    Attributes
-    ----------
-    energies : (n, observations) of the last estimate, mean squared residual per point.
-    """
-
-    def __init__(self, prior: Denoiser, observations: Sequence[Observation]) -> None:
-        self.prior, self.observations = prior, observations
-        self.energies: Float[Tensor, "n observations"] = torch.zeros(0, len(observations))
-
-    def record(self, x0: Points, matches: Sequence[Match]) -> None:
-        """Keep the energies of an estimate for whoever watches the run."""
-        with torch.no_grad():
-            each = [o.energy(x0, m) for o, m in zip(self.observations, matches, strict=True)]
-        self.energies = torch.stack(each, dim=1)
-
-
-class ProximalGuidance(Guidance):
+class ProximalGuidance:
     """``D'(x, t) = argmin_z |z - D(x, t)|² / 2 t² - log likelihood(z)``.
 
-    At a fixed correspondence that is one 3x3 solve per point; correspondence and solve alternate
-    ``rounds`` times. The prior variance t² is that of the denoiser's estimate.
+    The prior variance t² is that of the denoiser's estimate, taken cautiously: a Gaussian object of
+    standard deviation s has the smaller ``s² t² / (s² + t²)``.
 
     Parameters
     ----------
-    sigma : stated error of the evidence, normalised units.
-    rounds : of assignment and solve.
+    prior : denoiser.
+    likelihood : finds correspondences; at fixed ones the step is one 3x3 solve per point.
     """
 
-    def __init__(
-        self, prior: Denoiser, observations: Sequence[Observation], *, sigma: float, rounds: int
-    ) -> None:
-        super().__init__(prior, observations)
-        self.sigma, self.rounds = sigma, rounds
+    def __init__(self, prior: Denoiser, likelihood: Likelihood) -> None:
+        self.prior, self.likelihood = prior, likelihood
 
     @torch.no_grad()
     def __call__(self, x: Points, sigma: Float[Tensor, " n"]) -> Points:
-        """Clean estimate that agrees with prior and evidence."""
-        estimate = self.prior(x, sigma)
-        precision = sigma.square().reciprocal()[:, None, None]
-        eye = torch.eye(3, device=x.device, dtype=x.dtype)
-        z, matches = estimate, []
-        for _ in range(self.rounds):
-            matches = match_all(self.observations, z)
-            a = (precision[..., None] * eye).expand(*x.shape, 3).clone()
-            b = precision * estimate
-            for observation, match in zip(self.observations, matches, strict=True):
-                more_a, more_b = observation.normal_equations(z, match, self.sigma)
-                a, b = a + more_a, b + more_b
-            z = torch.linalg.solve(a, b)
-        self.record(z, matches)
-        return z
+        """Clean estimate that agrees with prior and evidence; all samples at one noise level."""
+        return self.likelihood.mean(self.prior(x, sigma), float(sigma[0]) ** 2)
 
 
-class GradientGuidance(Guidance):
+class GradientGuidance:
     """Diffusion posterior sampling's guidance: ``s += -alpha grad_x E(D(x)) / sqrt(E)``.
 
     The paper prints ``zeta = alpha / sqrt(log p0)``, which is imaginary; ``alpha / sqrt(E)`` is what
@@ -106,6 +54,11 @@ class GradientGuidance(Guidance):
     alpha : guidance scale.
     levels : the sampler's noise levels; the step dt at each follows from them.
     clamp : upper bound of phi; None leaves it free.
+
+    Attributes
+    ----------
+    energies : (n, observations) of the last estimate, mean squared residual per point.
+    phi : (n,) unclamped stability number of the last step.
     """
 
     def __init__(
@@ -117,7 +70,8 @@ class GradientGuidance(Guidance):
         levels: Sequence[float],
         clamp: float | None,
     ) -> None:
-        super().__init__(prior, observations)
+        self.prior, self.observations = prior, observations
+        self.energies: Float[Tensor, "n observations"] = torch.zeros(0, len(observations))
         self.alpha, self.clamp = alpha, clamp
         self.phi: Float[Tensor, " n"] = torch.zeros(0)
         # The corrector takes the score at t_{i+1} with the step that ends there: the longer step counts.

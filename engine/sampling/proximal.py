@@ -17,6 +17,7 @@ from torch import Tensor
 from engine.protocols import Denoiser
 from engine.sampling.posterior import OnStep
 from engine.sampling.schedules import SampleNoise, level
+from engine.sampling.steering import Steer, everyone
 
 
 def renoising(
@@ -26,6 +27,7 @@ def renoising(
     *,
     points: int,
     zeta: float,
+    steer: Steer = everyone,
     on_step: OnStep,
 ) -> Float[Tensor, "n points 3"]:
     """Draw samples; ``len(levels) - 1`` calls of the denoiser.
@@ -38,6 +40,7 @@ def renoising(
     levels : falling noise levels, the last one 0.
     noise : one random stream per sample.
     zeta : share of fresh noise.
+    steer : which samples go on, see :mod:`engine.sampling.steering`.
     on_step : called after every step with its number, noise level and current clean estimate.
     """
     x = levels[0] * noise.normal(points, 3)
@@ -47,6 +50,7 @@ def renoising(
         on_step(i, t, z)
         if t_next == 0:
             return z
-        kept = (x - z) / t
+        chosen = steer(i, z)
+        z, kept = z[chosen], ((x - z) / t)[chosen]
         x = z + t_next * (math.sqrt(1 - zeta) * kept + math.sqrt(zeta) * noise.normal(points, 3))
     return x

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from statistics import median
 
 from engine.specs.job import DpsSpec, JobSpec, TrainPriorSpec
-from engine.specs.samplers import Proximal
+from engine.specs.samplers import Annealed
 from engine.specs.sds import FEWEST_FOR_MOTION, SdsSpec, TrainDenoiserSpec
 
 REFERENCE_S = {"transforms": 7.2e-3, "pairs": 8.8e-4}
@@ -214,18 +214,19 @@ def _points(spec: DpsSpec, facts: Facts) -> float:
     sampler, size = spec.sampler, spec.points / 1024
     evidence = (facts.views + 0.5 * facts.others) * _VIEW * math.pow(size, _VIEW_POWER)
     network = _NETWORK * math.pow(size, _NETWORK_POWER) if spec.prior.kind == "network" else 0.002
-    if sampler.kind == "proximal":
-        step = evidence * sampler.rounds + network * _below(sampler)
+    if isinstance(sampler, Annealed):
+        calls = 1 if sampler.kind == "proximal" else sampler.calls
+        step = evidence * sampler.rounds + network * _below(sampler) * calls
     elif sampler.kind == "algorithm1":
         step = 2 * evidence + _GRADIENT * network
     elif sampler.kind == "maximum_likelihood":
-        step = evidence
+        step = evidence * sampler.restarts
     else:
         step = network * (2 if sampler.method == "ode" else 1)
     return _LOADING + spec.samples * sampler.steps * (step + 0.002)
 
 
-def _below(sampler: Proximal) -> float:
+def _below(sampler: Annealed) -> float:
     """Share of the noise levels at which the network is asked."""
     levels = (sampler.sigma_max, sampler.sigma_min, sampler.network_begin)
     high, low, begin = (level ** (1 / sampler.rho) for level in levels)

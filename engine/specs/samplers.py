@@ -14,17 +14,28 @@ def _none_word(value: Any) -> Any:
     return None if value == "none" else value
 
 
-class Proximal(Model):
-    """Proximal posterior sampler (DiffPIR form): exact likelihood steps, nothing to tune."""
+class Annealed(Model):
+    """What samplers with exact likelihood steps share."""
 
-    kind: Literal["proximal"] = "proximal"
     steps: int = field(40, help="Noise levels from high to low.", ge=2, le=1000)
     sigma_max: float = field(1.0, help="Highest noise level.", gt=0, le=80, advanced=True)
     sigma_min: float = field(0.002, help="Lowest noise level.", gt=0, le=1, advanced=True)
     rho: float = field(3.0, help="Spacing of the noise levels.", gt=0, le=20, advanced=True)
-    zeta: float = field(1.0, help="Share of fresh noise in each step.", ge=0, le=1, advanced=True)
     observation_sigma: float = field(
         0.01, help="Stated error of the evidence, in units of the frame's scale.", gt=0, le=1, advanced=True
+    )
+    matching: Literal["joint", "independent"] = field(
+        "joint",
+        help="How points are matched to the evidence: `joint` matches each view where the others expect the "
+        "points and redraws points whose views disagree; `independent` matches each view by itself.",
+    )
+    tolerance: float = field(
+        1.0,
+        help="Points whose evidence disagrees by more than this many stated errors are matched anew "
+        "(`joint` matching).",
+        gt=0,
+        le=100,
+        advanced=True,
     )
     rounds: int = field(1, help="Assignment and proximal rounds per step.", ge=1, le=10, advanced=True)
     network_begin: float = field(
@@ -36,6 +47,51 @@ class Proximal(Model):
     )
     network_end: float = field(
         0.1, help="Noise level below which the network speaks alone.", gt=0, le=100, advanced=True
+    )
+    steering: float = field(
+        0.0,
+        help="Feynman-Kac steering: how strongly samples with less misfit displace others while they are "
+        "drawn; 0 leaves it out. The samples of a run then depend on each other, are all computed together, "
+        "and differ less than they should.",
+        ge=0,
+        le=1000,
+        advanced=True,
+    )
+    steering_share: float = field(
+        0.5,
+        help="Samples are redrawn when their effective number falls below this share (steering).",
+        gt=0,
+        le=1,
+        advanced=True,
+    )
+
+
+class Proximal(Annealed):
+    """Proximal posterior sampler (DiffPIR form): exact likelihood steps, nothing to tune."""
+
+    kind: Literal["proximal"] = "proximal"
+    zeta: float = field(1.0, help="Share of fresh noise in each step.", ge=0, le=1, advanced=True)
+
+
+class SplitGibbs(Annealed):
+    """Split Gibbs sampler (PnP-DM): draws the object given the data and given the prior in turn."""
+
+    kind: Literal["split_gibbs"] = "split_gibbs"
+    sigma_min: float = field(
+        0.01, help="Lowest coupling of the two copies of the object.", gt=0, le=1, advanced=True
+    )
+    calls: int = field(
+        2, help="Evaluations of the prior in each step; more draw better, and take longer.", ge=1, le=100
+    )
+
+
+class Daps(Annealed):
+    """Decoupled annealing (DAPS): a guess by the flow, an exact draw near it, noise again in full."""
+
+    kind: Literal["daps"] = "daps"
+    steps: int = field(20, help="Noise levels from high to low.", ge=2, le=1000)
+    calls: int = field(
+        4, help="Evaluations of the prior in each step; more guess better, and take longer.", ge=1, le=100
     )
 
 
@@ -64,6 +120,16 @@ class MaximumLikelihood(Model):
     kind: Literal["maximum_likelihood"] = "maximum_likelihood"
     steps: int = field(100, help="Optimiser steps.", ge=1, le=100000)
     learning_rate: float = field(0.01, help="Adam's step size, in units of the frame's scale.", gt=0, le=1)
+    annealing: float = field(
+        0.0,
+        help="Noise on the points at the first step, in units of the frame's scale; it falls to 0.",
+        ge=0,
+        le=2,
+        advanced=True,
+    )
+    restarts: int = field(
+        1, help="Starts of each sample; the one that fits best is kept.", ge=1, le=1000, advanced=True
+    )
 
 
 class Unconditional(Model):
@@ -82,7 +148,7 @@ class Unconditional(Model):
 
 
 SamplerSpec = Annotated[
-    Proximal | Algorithm1 | MaximumLikelihood | Unconditional, Field(discriminator="kind")
+    Proximal | SplitGibbs | Daps | Algorithm1 | MaximumLikelihood | Unconditional, Field(discriminator="kind")
 ]
 DEFAULT_SAMPLER = Proximal()
 """What a run is drawn with unless it says otherwise; chosen by measurement (resources/help/accuracy.md)."""

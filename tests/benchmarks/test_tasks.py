@@ -8,7 +8,7 @@ import torch
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
-from engine.sampling.guidance import match_all
+from engine.sampling.matching import match_all
 from tests.benchmarks.tasks import Task, known_part
 
 

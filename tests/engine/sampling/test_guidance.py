@@ -8,8 +8,9 @@ from torch import Tensor
 
 from engine.observations.matched import MatchedPoints
 from engine.priors.edm import GaussianDenoiser
-from engine.sampling.guidance import GradientGuidance, ProximalGuidance, match_all, total_energy
-from engine.sampling.maximum_likelihood import maximum_likelihood
+from engine.sampling.guidance import GradientGuidance, ProximalGuidance
+from engine.sampling.likelihood import Likelihood
+from engine.sampling.matching import match_all, total_energy
 from engine.sampling.proximal import renoising
 from engine.sampling.schedules import SampleNoise, level, noise_levels
 from tests.engine.sampling.gaussian_case import NOISE_SD, PRIOR_SD, ExactDenoiser, KnownMatch
@@ -39,7 +40,7 @@ def test_proximal_guidance_is_exact_for_a_gaussian() -> None:
     # t' with t'² = s²t²/(s²+t²), with the estimate fixed, must give the exact conditional mean.
     variance = PRIOR_SD**2 * sigma**2 / (PRIOR_SD**2 + sigma**2)
     estimate = GaussianDenoiser(PRIOR_SD)(x, level(sigma, x))
-    guided = ProximalGuidance(lambda *_: estimate, [KnownMatch()], sigma=NOISE_SD, rounds=1)
+    guided = ProximalGuidance(lambda *_: estimate, Likelihood([KnownMatch()], sigma=NOISE_SD))
     exact = ExactDenoiser()(x, level(sigma, x))
     torch.testing.assert_close(guided(x, level(variance**0.5, x)), exact, atol=1e-5, rtol=1e-4)
 
@@ -48,7 +49,7 @@ def test_proximal_step_is_a_stationary_point() -> None:
     truth = lumps()
     observations = views(truth, 3)
     estimate = truth[None] + 0.1 * torch.randn(1, 200, 3, generator=torch.Generator().manual_seed(2))
-    guided = ProximalGuidance(lambda *_: estimate, observations, sigma=0.05, rounds=1)
+    guided = ProximalGuidance(lambda *_: estimate, Likelihood(observations, sigma=0.05))
     z = guided(estimate, level(0.2, estimate)).double().requires_grad_(True)
     matches = match_all(observations, estimate.float())
     misfit = (z - estimate).square().sum() / (2 * 0.2**2)
@@ -105,7 +106,7 @@ def test_stability_number_is_the_moved_share_of_the_residual_and_is_clamped() ->
 def test_proximal_sampler_recovers_what_three_projections_determine() -> None:
     truth = lumps(150)
     observations = views(truth, 3)
-    guided = ProximalGuidance(GaussianDenoiser(0.4), observations, sigma=0.01, rounds=1)
+    guided = ProximalGuidance(GaussianDenoiser(0.4), Likelihood(observations, sigma=0.01))
     x = renoising(
         guided,
         noise_levels(30, 1.0, 0.005, 3.0),
@@ -117,23 +118,3 @@ def test_proximal_sampler_recovers_what_three_projections_determine() -> None:
     energies = torch.stack([o.energy(x, o.match(x)) for o in observations])
     # Bounded below by the stated error 0.01² and far below the object's own size 0.4².
     assert energies.max() < 2e-3
-
-
-def test_maximum_likelihood_lowers_the_energy_and_is_the_same_in_any_batch() -> None:
-    truth = lumps(80)
-    observations = views(truth, 2)
-    seen: list[float] = []
-
-    def run(seeds: list[int]) -> Tensor:
-        return maximum_likelihood(
-            observations,
-            SampleNoise(seeds),
-            points=80,
-            steps=60,
-            learning_rate=0.01,
-            on_step=lambda i, x, e: seen.append(float(e[-1].mean())),
-        )
-
-    both = run([1, 2])
-    assert seen[59] < 0.1 * seen[0]
-    torch.testing.assert_close(both[1:], run([2]), rtol=0, atol=0)
