@@ -11,6 +11,7 @@ import os
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -22,6 +23,7 @@ from torch import Tensor
 from engine.assignment.transport import morton_order, solve
 from engine.errors import SamplingError
 
+Result = TypeVar("Result")
 LARGEST = 1e100  # coordinate whose square is far from overflowing
 
 _lock = threading.Lock()
@@ -201,21 +203,28 @@ def _solve(cost: NDArray[np.floating]) -> NDArray[np.int64]:
     return match
 
 
+def side_by_side(work: Callable[[int], Result], count: int) -> list[Result]:
+    """``[work(0), ..., work(count - 1)]``, as many at a time as :func:`workers` says.
+
+    Worth it for work that leaves the GIL most of the time. ``work`` must not call this again with more than
+    one item.
+    """
+    if min(count, workers()) < 2:
+        return [work(i) for i in range(count)]
+    # submitted under the lock, because a pool that set_workers() shuts down takes no more work
+    with _lock:
+        futures = [_executor().submit(work, i) for i in range(count)]
+    try:
+        return [future.result() for future in futures]
+    finally:
+        for future in futures:
+            future.cancel()
+
+
 def _run(solve: Callable[[int], NDArray[np.int64]], batch: int, rows: int) -> Int64[Tensor, "batch rows"]:
     out = np.empty((batch, rows), np.int64)
-    if min(batch, workers()) > 1:
-        # submitted under the lock, because a pool that set_workers() shuts down takes no more work
-        with _lock:
-            futures = [_executor().submit(solve, i) for i in range(batch)]
-        try:
-            for i, future in enumerate(futures):
-                out[i] = future.result()
-        finally:
-            for future in futures:
-                future.cancel()
-    else:
-        for i in range(batch):
-            out[i] = solve(i)
+    for i, match in enumerate(side_by_side(solve, batch)):
+        out[i] = match
     return torch.from_numpy(out)
 
 

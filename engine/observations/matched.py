@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 from torch import Tensor
 
-from engine.assignment.exact import Correspondence, assign_points
+from engine.assignment.exact import Correspondence, assign_points, side_by_side
 from engine.errors import SamplingError
 from engine.protocols import Chosen, Match, Points
 
@@ -145,17 +145,28 @@ class MatchedPoints:
         """See :class:`~engine.protocols.Observation`: exact, in the free points' mean metric."""
         seen, h = self.seen(x0), self.projector
         match = seen.new_full(seen.shape[:2], -1, dtype=torch.int64) if before is None else before.clone()
-        for i, mine in enumerate(free):
-            rows = mine.nonzero()[:, 0]
+
+        def one(i: int) -> tuple[Tensor, Tensor] | None:
+            rows = free[i].nonzero()[:, 0]
             held = torch.arange(len(self.targets), device=rows.device) if before is None else match[i, rows]
             held = held[held >= 0]
             if not len(rows) or not len(held):
-                continue
+                return None
             error = sigma**2 + self.spread[held].mean()
             c = h @ covariance[i, rows].mean(0) @ h.T + error * torch.eye(len(h), device=h.device)
             white = torch.linalg.inv(torch.linalg.cholesky(c)).T
-            found = assign_points((seen[i, rows] @ white)[None], (self.targets[held] @ white)[None])[0]
-            match[i, rows] = torch.where(found >= 0, held[found.clamp_min(0)], -1)
+            points = (seen[i, rows] @ white)[None]
+            if len(held) < len(rows):
+                found = assign_points(points, (self.targets[held] @ white)[None])[0]
+                return rows, torch.where(found >= 0, held[found.clamp_min(0)], -1)
+            held = held[self.cell[held].argsort(stable=True)]
+            counts = torch.unique_consecutive(self.cell[held], return_counts=True)[1]
+            whole = self.targets[held[counts.cumsum(0) - 1]] @ white
+            return rows, held[Correspondence(whole.cpu().numpy(), counts.cpu().numpy())(points)[0]]
+
+        for i, changed in enumerate(side_by_side(one, len(free))):
+            if changed is not None:
+                match[i, changed[0]] = changed[1]
         return match
 
     def misfit(
