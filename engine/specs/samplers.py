@@ -30,7 +30,7 @@ class Annealed(Model):
         "points and redraws points whose views disagree; `independent` matches each view by itself.",
     )
     tolerance: float = field(
-        1.0,
+        0.5,
         help="Points whose evidence disagrees by more than this many stated errors are matched anew "
         "(`joint` matching).",
         gt=0,
