@@ -13,7 +13,8 @@ from engine.commands import prior_quality, volumes
 from engine.errors import RunError, SpecError
 from engine.io.ensemble import read_ensemble
 from engine.io.export import FORMATS, export_ensemble
-from engine.io.hand import flipped, mirrored_ensemble
+from engine.io.hand import flipped, mirrored_ensemble, read_in_hand
+from engine.io.mrc import write_volume
 from engine.io.point_values import MEANINGS, read_point_values
 from engine.io.volumes import run_kind
 
@@ -177,7 +178,9 @@ def export(
     which: Annotated[
         str | None,
         typer.Option(
-            metavar="WHICH", help="For score distillation: consensus, all, or class averages, e.g. 3,7-9."
+            metavar="WHICH",
+            help="Of points: fine (the finer clouds) or map (the density map). Of score distillation: "
+            "consensus, all, or class averages, e.g. 3,7-9.",
         ),
     ] = None,
 ) -> int:
@@ -192,6 +195,7 @@ def export(
       verglas export result --format pdb --b-factor error
       verglas export result --format mrc --resolution 15 --out mean.mrc
       verglas export result --format cxc        then open the .cxc file in ChimeraX
+      verglas export result --format mrc --which map --out map.mrc
       verglas export volumes --format mrc --which all
     """  # noqa: D301 - \b is click's mark for "don't wrap"
     kind = run_kind(folder) if folder.is_dir() else None
@@ -200,8 +204,10 @@ def export(
         given = [n for n, v in (("--resolution", resolution), ("--voxel-size", voxel_size)) if v is not None]
         given += ["--b-factor"] if b_factors != "spread" else []
         return volumes.export(folder, format_name, out, which, unusable=given)
-    if which is not None:
-        raise SpecError("`--which` is for runs of score distillation.", "Leave it out.")
+    if which not in (None, "fine", "map"):
+        raise SpecError(
+            f"A run of points holds no `{which}`.", "Give `--which fine` or `map`, or leave it out."
+        )
     if format_name not in FORMATS:
         raise SpecError(f"There is no format `{format_name}`.", f"Choose one of: {', '.join(FORMATS)}.")
     for name, value in (("--resolution", resolution), ("--voxel-size", voxel_size)):
@@ -210,10 +216,14 @@ def export(
     if b_factors not in MEANINGS:
         raise SpecError(f"B-factors can't hold `{b_factors}`.", f"Choose one of: {', '.join(MEANINGS)}.")
     source = _ensemble_file(folder)
+    if which == "map":
+        return _export_map(source.with_name("map.mrc"), format_name, out)
+    if which == "fine":
+        source = _present(source.with_name("fine.npz"), "finer clouds", "Run with `fine_points`.")
     ensemble = read_ensemble(source)
     if flipped(source.parent):
         ensemble = mirrored_ensemble(ensemble)
-    target = out if out is not None else source.with_name("ensemble" + FORMATS[format_name][0])
+    target = out if out is not None else source.with_name(source.stem + FORMATS[format_name][0])
     written = export_ensemble(
         ensemble,
         target,
@@ -226,3 +236,22 @@ def export(
     for path in written:
         sys.stdout.write(f"{path}\n")
     return 0
+
+
+def _export_map(source: Path, format_name: str, out: Path | None) -> int:
+    """The density map of a run, in the hand that was chosen for it."""
+    _present(source, "density map", "Run with `density_map`, images and two samples or more.")
+    if format_name != "mrc":
+        raise SpecError(f"A map can't be written as `{format_name}`.", "Give `--format mrc`.")
+    mirrored = flipped(source.parent)
+    target = out if out is not None else source.with_name("map_mirrored.mrc") if mirrored else source
+    if target != source:
+        write_volume(target, read_in_hand(source, source.parent))
+    sys.stdout.write(f"{target}\n")
+    return 0
+
+
+def _present(path: Path, what: str, advice: str) -> Path:
+    if not path.is_file():
+        raise RunError(f"This run has no {what}.", advice, path.parent)
+    return path

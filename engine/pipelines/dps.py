@@ -23,6 +23,7 @@ from engine.pipelines.density_map import write_density_map
 from engine.pipelines.dps_results import write_results
 from engine.pipelines.dps_views import write_views
 from engine.pipelines.draw import Step, draw
+from engine.pipelines.finer import write_finer
 from engine.pipelines.trust import stated_sigma
 from engine.priors.checkpoint import load_prior, resolve
 from engine.priors.edm import GaussianDenoiser
@@ -161,4 +162,6 @@ def run(spec: DpsSpec, context: RunContext) -> None:
                 seeds,
                 prior,
             )
-    write_density_map(spec, context, np.concatenate(watch.done), evidence, corrections)
+    samples = np.concatenate(watch.done)
+    write_finer(spec, context, frame, samples, evidence, corrections, prior)
+    write_density_map(spec, context, samples, evidence, corrections)

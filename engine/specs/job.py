@@ -44,6 +44,13 @@ class DpsSpec(Model):
     frame: FrameSpec = field(FrameSpec(), help="Centre and size of the object.")
     samples: int = field(5, help="Members of the ensemble.", ge=1, le=1000)
     points: int = field(1024, help="Points of each cloud.", ge=64, le=4096, advanced=True)
+    fine_points: int = field(
+        0,
+        help="Also split the points of each sample, for finer clouds of so many points, e.g. 4096: two to "
+        "eight times `points`. Small details are drawn anew from finer evidence. 0 leaves it out.",
+        ge=0,
+        le=16384,
+    )
     batch: int = field(
         0, help="Samples computed together; 0 chooses it. The result does not depend on it.", ge=0, le=1000,
         advanced=True,
@@ -121,6 +128,15 @@ class DpsSpec(Model):
             raise ValueError(
                 "No evidence given. Add at least one projection, map or subunit, "
                 "or choose the `unconditional` sampler to look at the prior alone."
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _splits(self) -> DpsSpec:
+        times, rest = divmod(self.fine_points, self.points)
+        if self.fine_points and (rest or not 2 <= times <= 8):
+            raise ValueError(
+                f"fine_points is {self.fine_points}, but must be 0 or 2 to 8 times points ({self.points})."
             )
         return self
 
