@@ -113,14 +113,14 @@ class Bench:
         if key not in self.steps:
             spent = {}
             for one in ("dps", name):
-                method = method_for(one, task.name, points, "evaluations", self.options.alpha)
+                method = method_for(one, task, points, "evaluations", self.options.alpha)
                 share = {}
                 for steps in (4, 12):  # twice, so that what begins every run counts for nothing
                     begun = time.process_time()
                     self.draw(method.with_steps(steps), observations, points, 1)
                     share[steps] = time.process_time() - begun
                 spent[one] = max(share[12] - share[4], 1e-3) / 8
-            dps = method_for("dps", task.name, points, "evaluations").sampler.steps
+            dps = method_for("dps", task, points, "evaluations").sampler.steps
             self.steps[key] = max(2, round(dps * spent["dps"] / spent[name]))
         return self.steps[key]
 
@@ -144,7 +144,7 @@ class Bench:
             truth = truth[np.random.default_rng(1).permutation(len(truth))[: options.points]]
             truth = truth - truth.mean(0)
         observations = task.observations(truth, options.seed)
-        method = method_for(name, task.name, len(truth), options.equal, options.alpha)
+        method = method_for(name, task, len(truth), options.equal, options.alpha)
         if options.equal == "seconds":
             method = method.with_steps(self.steps_in_the_same_time(name, task, observations, len(truth)))
         started, cpu = time.perf_counter(), time.process_time()

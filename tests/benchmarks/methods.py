@@ -17,25 +17,24 @@ from engine.specs.samplers import (
     SamplerSpec,
     SplitGibbs,
 )
+from tests.benchmarks.tasks import Task
 
 EVALUATIONS = 79
 """Of the denoiser: Algorithm 1 with its 40 steps."""
 POINTS = 1024  # at which the guidance scales hold: its effect goes with alpha / points
-ALPHAS = {
-    "3x1024": 4e4,
-    "4x1024": 6e4,
-    "5x1024": 8e4,
-    "4x800": 4e4,
-    "2x900+cg30": 4e3,
-    "1x1024+cg40": 4e3,
-    "1x300+cg40": 4e3,
-}
-"""Algorithm 1's guidance scale for each task: the paper's, near the best of those tried on the dev half.
 
-With 256 points (two structures, RMSD after alignment, Å; alpha as for 1024 points): three views 9.3 with 4e3,
-7.0 with 6.4e4, 6.8 with 4e5, where all steps are clamped; one view and coarse points, the first structure,
-9.6 with 4e3, 11.4 with 6.4e4 and 4e5.
-"""
+
+def alpha_for(task: Task, points: int) -> float:
+    """Algorithm 1's guidance scale at 1024 points: the paper's, near the best of those tried on the dev half.
+
+    With 256 points (two structures, RMSD after alignment, Å; alpha as for 1024 points): three views 9.3 with
+    4e3, 7.0 with 6.4e4, 6.8 with 4e5, where all steps are clamped; one view and coarse points, the first
+    structure, 9.6 with 4e3, 11.4 with 6.4e4 and 4e5.
+    """
+    if task.coarse:
+        return 4e3
+    whole = task.view_points >= points
+    return {3: 4e4, 4: 6e4 if whole else 4e4, 5: 8e4}.get(task.views, 4e4)
 
 
 @dataclass(frozen=True)
@@ -80,18 +79,18 @@ def at_equal_evaluations(name: str) -> Method:
     return method.with_steps(round(EVALUATIONS / method.calls + 0.01)) if method.calls else method
 
 
-def method_for(name: str, task: str, points: int, equal: str, alpha: float | None = None) -> Method:
+def method_for(name: str, task: Task, points: int, equal: str, alpha: float | None = None) -> Method:
     """A method for a task.
 
     Parameters
     ----------
     points : of the clouds; Algorithm 1's guidance scale goes with them.
     equal : ``steps`` leaves the samplers' own numbers of steps; otherwise at equal evaluations.
-    alpha : guidance scale of Algorithm 1 at 1024 points; None takes the best known.
+    alpha : guidance scale of Algorithm 1 at 1024 points; None takes :func:`alpha_for`.
     """
     method = METHODS[name] if equal == "steps" else at_equal_evaluations(name)
     if isinstance(method.sampler, Algorithm1):
-        scale: Any = (alpha or ALPHAS.get(task, 4e4)) * points / POINTS
+        scale: Any = (alpha or alpha_for(task, points)) * points / POINTS
         sampler = method.sampler.model_copy(update={"alpha": scale})
         return Method(sampler, method.network, method.calls, method.words)
     return method
