@@ -22,7 +22,7 @@ app: setup
 	$(BIN)/verglas app
 
 test: check
-	LIBGL_ALWAYS_SOFTWARE=1 $(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 LIBGL_ALWAYS_SOFTWARE=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
 
 check: setup
 	$(BIN)/ruff format --check
