@@ -65,6 +65,27 @@ def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(words)
 
 
+def simulated_images(
+    atoms: np.ndarray, weights: np.ndarray, views: int, noise: float, seed: int, box: int
+) -> PosedImages:
+    """Projections as a user has them: random poses, three pixels to the resolution, white noise."""
+    rng = np.random.default_rng(seed)
+    pixel = 2 * MARGIN * float(np.linalg.norm(atoms, axis=1).max()) / box
+    rotations = random_rotations(views, rng)
+    width = PIXELS_PER_RESOLUTION * pixel
+    stack = np.stack(
+        [
+            splat_image(
+                (atoms @ r.T)[:, :2], pixel_size_A=pixel, box=box, resolution_A=width, weights=weights
+            )
+            for r in rotations
+        ]
+    )
+    stack += rng.normal(scale=noise * stack.std(), size=stack.shape).astype(np.float32) if noise else 0
+    rows = tuple(range(views))
+    return PosedImages(stack, rows, rows, rotations, np.zeros((views, 2)), pixel)
+
+
 class Bench:
     """What cells are computed with."""
 
@@ -82,26 +103,6 @@ class Bench:
             coords, weights = archive["coords"].astype(float), archive["z"].astype(float)
         weights = np.maximum(weights, 1) / np.maximum(weights, 1).sum()
         return coords - weights @ coords, weights
-
-    def images(
-        self, atoms: np.ndarray, weights: np.ndarray, views: int, noise: float, row: int
-    ) -> PosedImages:
-        """As a user has them."""
-        box, rng = self.options.box, np.random.default_rng(row)
-        pixel = 2 * MARGIN * float(np.linalg.norm(atoms, axis=1).max()) / box
-        rotations = random_rotations(views, rng)
-        width = PIXELS_PER_RESOLUTION * pixel
-        stack = np.stack(
-            [
-                splat_image(
-                    (atoms @ r.T)[:, :2], pixel_size_A=pixel, box=box, resolution_A=width, weights=weights
-                )
-                for r in rotations
-            ]
-        )
-        stack += rng.normal(scale=noise * stack.std(), size=stack.shape).astype(np.float32) if noise else 0
-        rows = tuple(range(views))
-        return PosedImages(stack, rows, rows, rotations, np.zeros((views, 2)), pixel)
 
     def ensemble(self, posed: PosedImages, who: str) -> np.ndarray:
         """Samples (n, points, 3) in Å, from the images as points."""
@@ -128,7 +129,7 @@ class Bench:
     def cell(self, row: int, views: int, noise: float) -> dict:
         """Scores of all maps of one structure."""
         atoms, weights = self.atoms(row)
-        posed = self.images(atoms, weights, views, noise, row)
+        posed = simulated_images(atoms, weights, views, noise, row, self.options.box)
         found: dict[str, Any] = {"atoms": len(atoms), "pixel_A": posed.pixel_size_A}
         for who in self.priors:
             started = time.process_time()
