@@ -30,6 +30,7 @@ from engine.priors.edm import GaussianDenoiser
 from engine.protocols import Denoiser
 from engine.sampling.schedules import sample_seeds
 from engine.specs.job import DpsSpec
+from engine.specs.samplers import Annealed
 from engine.types import Frame
 
 SNAPSHOT_SECONDS = 0.1  # at most ten a second reach the window
@@ -81,6 +82,12 @@ class _Watch:
                     f"The guidance scale is clamped: φ is {step.stability:.1f} at σ={step.sigma:.2g}."
                 )
                 self.warned = True
+        if (r := step.resampled) is not None:
+            before, after = (s * self.frame.scale_A for s in (r.spread_before, r.spread_after))
+            self.context.notice(
+                f"Steering after step {r.step + 1}: {r.survivors} of {len(step.points)} samples went on "
+                f"(effective number {r.effective:.1f}); {before:.2f} Å apart before, {after:.2f} Å after."
+            )
         if now - self.shown >= SNAPSHOT_SECONDS or step.number == step.total:
             self.shown = now
             self.snapshot(step, values)
@@ -133,6 +140,8 @@ def run(spec: DpsSpec, context: RunContext) -> None:
     watch = _Watch(context, frame, stated, spec.samples)
     energies: list[NDArray[np.float32]] = []
     batch = spec.batch or BATCH
+    if isinstance(spec.sampler, Annealed) and spec.sampler.steering:
+        batch = spec.samples  # samples displace each other: all of the run, whatever the batch
     try:
         for start in range(0, spec.samples, batch):
             points, energy = draw(

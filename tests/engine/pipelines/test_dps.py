@@ -195,3 +195,19 @@ def test_unconditional_gaussian_samples_have_the_priors_size() -> None:
     )
     assert float(x.std()) == pytest.approx(0.36, rel=0.06)
     assert energies.shape == (1, 0)
+
+
+def test_steering_is_the_same_in_any_batch_and_tells_the_spread_it_took(
+    evidence: ProjectionImages, tmp_path: Path
+) -> None:
+    sampler = Proximal(steps=8, steering=5.0, steering_share=1.0)
+    runs = [
+        run(spec(evidence, sampler=sampler, samples=4, batch=batch, control=0), tmp_path / str(batch))
+        for batch in (0, 1)
+    ]
+    first, second = (read_ensemble(folder / "results" / "ensemble.npz").points_A for _, folder in runs)
+    np.testing.assert_array_equal(first, second)
+    told = [e.message for e in runs[0][0] if isinstance(e, Notice) and e.message.startswith("Steering")]
+    assert told
+    assert "went on" in told[0]
+    assert "apart before" in told[0]
