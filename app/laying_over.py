@@ -21,6 +21,7 @@ from app.run_files import StoredRun
 from app.style import Theme
 from app.superpose import STAY, Motion, superpose
 from app.surfaces import EMPTY, Density, Surface, isosurface, profile_of
+from engine.io.hand import flipped
 
 if TYPE_CHECKING:
     from app.main_window import MainWindow
@@ -306,8 +307,12 @@ class LayingOver(Feature):
 
 
 def sources_of(run: StoredRun) -> Sources:
-    """What a run was judged by and what it was given in 3D: by key, its name, file and chains."""
+    """A run's density map, what it was judged by, and what it was given in 3D: by key, name, file, chains."""
     found: Sources = {}
+    made = run.folder / "results" / "map.mrc"
+    # the file stays in the hand in which it was computed
+    if run.kind == "dps" and made.is_file() and not flipped(run.folder):
+        found[FILE + str(made)] = ("Density map", made, ())
     spec: Any = run.spec
     truth = getattr(spec, "truth", None)
     if truth:

@@ -209,6 +209,8 @@ def _parts(results: Path) -> Iterator[Part]:
     """Results in the order in which one wants to see them."""
     named = (
         ("ensemble.npz", "Ensemble of points", ""),
+        ("fine.npz", "Finer clouds", ""),
+        ("map.mrc", "Density map", ""),
         ("consensus.mrc", "Consensus map", "map:Consensus"),
         ("half_1.mrc", "Half map 1", "map:Half map 1"),
         ("half_2.mrc", "Half map 2", "map:Half map 2"),
