@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 import pytest
 from pydantic_core import PydanticUndefined
 from PySide6.QtCore import Qt
@@ -16,11 +18,14 @@ from app.panels.sds_run import SdsPanel
 from engine.specs.components import GaussianPrior, Model, NetworkPrior
 from engine.specs.job import DpsSpec, FrameSpec, TrainPriorSpec
 from engine.specs.presets import presets_of
-from engine.specs.samplers import Algorithm1, MaximumLikelihood, Proximal, Unconditional
+from engine.specs.samplers import MaximumLikelihood, Proximal, SamplerSpec
 from engine.specs.sds import ClassAveragesInput, ClosedFormDenoiser, Distillation, SdsSpec, TrainDenoiserSpec
 
 FORMS: list[tuple[type[Model], tuple[str, ...] | None, tuple[str, ...]]] = [
-    *((model, None, ()) for model in (Proximal, Algorithm1, MaximumLikelihood, Unconditional)),
+    *(
+        (model, None, ())
+        for model in (Proximal, SplitGibbs, Daps, Algorithm1, MaximumLikelihood, Unconditional)
+    ),
     *((model, None, ()) for model in (GaussianPrior, FrameSpec, ClosedFormDenoiser, Distillation)),
     *((model, None, PATH_FIELDS[role]) for role, model in MODELS.items()),
     (ClassAveragesInput, None, ("file", "select")),
@@ -205,3 +210,9 @@ def test_a_pixel_size_is_empty_until_it_is_typed(qtbot) -> None:
     box.selectAll()
     qtbot.keyClick(box, Qt.Key.Key_Delete)
     assert not known[-1]
+
+
+def test_every_sampler_of_a_run_can_be_chosen() -> None:
+    kinds = {model.model_fields["kind"].default for model in get_args(get_args(SamplerSpec)[0])}
+    assert set(run.SAMPLERS) == kinds
+    assert all(model.model_fields["kind"].default == key for key, (_, model) in run.SAMPLERS.items())

@@ -22,7 +22,7 @@ from engine.specs.components import (
     Subunit,
 )
 from engine.specs.job import DpsSpec, FrameSpec, JobSpec, TrainPriorSpec
-from engine.specs.samplers import Algorithm1, MaximumLikelihood, Proximal, Unconditional
+from engine.specs.samplers import Algorithm1, Daps, MaximumLikelihood, Proximal, SplitGibbs, Unconditional
 
 names = st.text(st.characters(blacklist_categories=("Cs", "Cc")), min_size=1, max_size=12).map(
     lambda s: f"/d/{s}"
@@ -45,7 +45,7 @@ dps = st.builds(
     prior=st.one_of(st.builds(NetworkPrior, weights=names), st.builds(GaussianPrior)),
     sampler=st.one_of(
         st.builds(Proximal), st.builds(Algorithm1, clamp=st.none()), st.builds(MaximumLikelihood),
-        st.builds(Unconditional),
+        st.builds(Unconditional), st.builds(SplitGibbs), st.builds(Daps),
     ),
     frame=st.builds(FrameSpec, centre_A=st.none() | st.tuples(*[st.floats(-1e4, 1e4)] * 3)),
     truth=st.none() | names,
