@@ -22,10 +22,7 @@ from engine.specs.samplers import MaximumLikelihood, Proximal, SamplerSpec
 from engine.specs.sds import ClassAveragesInput, ClosedFormDenoiser, Distillation, SdsSpec, TrainDenoiserSpec
 
 FORMS: list[tuple[type[Model], tuple[str, ...] | None, tuple[str, ...]]] = [
-    *(
-        (model, None, ())
-        for model in (Proximal, SplitGibbs, Daps, Algorithm1, MaximumLikelihood, Unconditional)
-    ),
+    *((model, None, ()) for _, model in run.SAMPLERS.values()),
     *((model, None, ()) for model in (GaussianPrior, FrameSpec, ClosedFormDenoiser, Distillation)),
     *((model, None, PATH_FIELDS[role]) for role, model in MODELS.items()),
     (ClassAveragesInput, None, ("file", "select")),
