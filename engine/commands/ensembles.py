@@ -147,8 +147,8 @@ def evaluate(
     # Here, not above: it imports torch.
     from engine.pipelines import evaluate as evaluation
 
-    values = read_point_values(_ensemble_file(folder).parent, ensemble.points_A.shape[1])
-    report = evaluation.evaluate(ensemble, truth, seed=seed, error_A=values.error)
+    error = evaluation.read_stated_error(_ensemble_file(folder).parent, ensemble.points_A.shape[1])
+    report = evaluation.evaluate(ensemble, truth, seed=seed, error=error)
     sys.stdout.write((json.dumps(report, indent=2) if as_json else evaluation.format_table(report)) + "\n")
     return 0
 

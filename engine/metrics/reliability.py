@@ -14,12 +14,12 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.special import fdtri
+from scipy.special import fdtr, fdtri
 
 from engine.assignment.exact import assign_points
 from engine.errors import InputError
 from engine.metrics.ensemble import spread_of_matched
-from engine.metrics.stated_error import CALIBRATED, SHARE
+from engine.metrics.stated_error import StatedError
 from engine.types import FloatArray
 
 LEVELS = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
@@ -52,7 +52,7 @@ class Reliability:
     rank: float
 
 
-def reliability(members: FloatArray, truth: FloatArray, stated: FloatArray | None = None) -> Reliability:
+def reliability(members: FloatArray, truth: FloatArray, stated: StatedError | None = None) -> Reliability:
     """Compare an ensemble's spread, or the stated error of its points, with its errors.
 
     Parameters
@@ -61,8 +61,7 @@ def reliability(members: FloatArray, truth: FloatArray, stated: FloatArray | Non
     truth : (p, 3) in the same frame, any order: each point is assigned to one of the ensemble's mean, by the
         exact assignment with the least summed squared distance. This flatters the ensemble a little, since
         the true correspondence can't have smaller distances.
-    stated : (p,) stated error of each point, Å, as :func:`engine.metrics.stated_error.stated_error` gives it;
-        None judges the spread.
+    stated : error of each point, Å; None judges the spread.
 
     Raises
     ------
@@ -72,32 +71,31 @@ def reliability(members: FloatArray, truth: FloatArray, stated: FloatArray | Non
     array, target = np.asarray(members, np.float64), np.asarray(truth, np.float64)
     if len(array) < 2 or array.shape[1:] != target.shape:
         raise InputError("Spread and error can't be compared: this needs two samples of as many points.")
-    if stated is not None and np.shape(stated) != (len(target),):
+    if stated is not None and stated.radius.shape != (len(target),):
         raise InputError("The stated error is of another number of points.", "Compute it again.")
     error = distances_to(array.mean(0), target)
     n = len(array)
     if stated is None:
         # spread² = 3 s²: the variance summed over the axes
         expected = spread_of_matched(array)
-        scale, freedom = expected * np.sqrt((1 + 1 / n) / 3), 3.0 * (n - 1)
+        scale, freedom = expected * np.sqrt((1 + 1 / n) / 3), np.full(len(target), 3.0 * (n - 1))
     else:
-        scale, freedom = np.asarray(stated, np.float64) / CALIBRATED.reach(SHARE), CALIBRATED.freedom
-        expected = scale * np.sqrt(3 * freedom / (freedom - 2))
+        scale, freedom, expected = stated.deviation, stated.freedom, stated.expected
     varied = scale > 1e-9 * np.abs(array).max()  # beyond rounding
     if not varied.any():
         raise InputError("All samples are the same, so their spread says nothing.")
-    error, scale, expected = error[varied], scale[varied], expected[varied]
+    error, scale, expected, freedom = error[varied], scale[varied], expected[varied], freedom[varied]
     ratio = error**2 / (3 * scale**2)
-    quantiles = fdtri(3, freedom, LEVELS)
-    groups = np.array_split(np.argsort(scale), min(BINS, len(scale)))
+    probability = fdtr(3, freedom, ratio)
+    groups = np.array_split(np.argsort(expected), min(BINS, len(scale)))
     return Reliability(
         stated=np.array(LEVELS),
-        observed=(ratio[:, None] <= quantiles).mean(0),
-        factor=float(np.sqrt(np.median(ratio) / fdtri(3, freedom, 0.5))),
+        observed=(probability[:, None] <= np.array(LEVELS)).mean(0),
+        factor=float(np.sqrt(np.median(ratio / fdtri(3, freedom, 0.5)))),
         spread_A=np.array([_rms(expected[g]) for g in groups]),
         error_A=np.array([_rms(error[g]) for g in groups]),
         points=len(error),
-        rank=_rank_correlation(scale, error),
+        rank=_rank_correlation(expected, error),
     )
 
 

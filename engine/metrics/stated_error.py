@@ -1,22 +1,26 @@
 """How far from the truth each point of an ensemble may be: an error that is calibrated, not hoped for.
 
-The spread of an ensemble is not its error. Members share what the prior and the sampler get wrong, and the
-spread of a single point, from a few members, is noisy. What does go along with the distance to the truth was
-looked for among the quantities that a run knows of itself (``python -m tests.benchmarks.calibration``). Three
-are enough, and a variance per coordinate is stated as a weighted sum of their squares::
+The spread of an ensemble is not its error: members share what the prior and the sampler get wrong. What goes
+along with the distance to the truth was looked for among the quantities that a run knows of itself
+(``python -m tests.benchmarks.calibration``). Two are enough, and a variance per coordinate is stated as a
+weighted sum::
 
-    variance_i = (1 + 1/n) (own s_i² + nearby S_i² + spacing d_i²)
+    variance_i = (1 + 1/n) (own s_i² + left_open g_i²)
 
-s_i is the spread of the point between the n members (:func:`engine.metrics.ensemble.spread_of_matched`),
-S_i its root mean square over the point and its 16 nearest neighbours, and d_i the root mean square distance
-to its 8 nearest neighbours in the mean cloud: where points lie far apart, a partner that is wrong lies far,
-too. The factor counts that the mean of n members is itself uncertain by s²/n.
+s_i is the spread of the point between the n members (:func:`engine.metrics.ensemble.spread_of_matched`): it
+follows wrong correspondences. g_i² is the variance per coordinate that the evidence leaves open about the
+point even if every correspondence is right (:func:`engine.observations.misfit.left_open`): next to nothing
+where two views of single points cross, the width of a cell where a coarse point stands for many, the object's
+size where nothing was measured. There the prior decides, and the members may all be wrong in the same way.
+The factor counts that the mean of n members is itself uncertain.
 
-The distance e_i of the mean point to the true one is then taken to follow ``e_i² / 3 variance_i ~ F(3,
-freedom)``: a Gaussian ball in three dimensions, with longer tails the smaller ``freedom`` is. The four
-numbers are fitted by maximum likelihood to structures whose truth is known. They hold for evidence that is as
-good as it claims to be. Errors that it has without saying so, such as wrong poses or pixel sizes, are not in
-them.
+The distance e_i of the mean point to the true one is taken to follow ``e_i² / 3 variance_i ~ F(3,
+freedom_i)``: a Gaussian ball with longer tails the smaller the freedom is. The part that the spread tells has
+long tails, since most correspondences are right and some are not, and since n members tell a spread with
+3 (n - 1) degrees of freedom only; the part left open has short ones. So ``freedom_i`` lies between two
+numbers, by the shares of the two parts. The four numbers are fitted by maximum likelihood to structures whose
+truth is known. They hold for evidence that is as good as it claims to be. Errors that it has without saying
+so, such as wrong poses or pixel sizes, are not in them.
 """
 
 from __future__ import annotations
@@ -25,7 +29,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial import cKDTree
 from scipy.special import fdtr, fdtri
 
 from engine.metrics.ensemble import spread_of_matched
@@ -33,74 +36,97 @@ from engine.types import FloatArray
 
 SHARE = 0.9
 """Of the probability that a stated error holds."""
-AROUND, NEAREST = 16, 8  # neighbours whose spread, and whose distance counts
+
+
+@dataclass(frozen=True)
+class StatedError:
+    """What is stated about the distance of each point of a mean to the truth.
+
+    Attributes
+    ----------
+    radius : (p,) holds the true point with probability :data:`SHARE`.
+    freedom : (p,) second degrees of freedom of the F distribution; the first is 3.
+    """
+
+    radius: NDArray[np.float64]
+    freedom: NDArray[np.float64]
+
+    @property
+    def deviation(self) -> NDArray[np.float64]:
+        """Standard deviation per coordinate (p,), for which the law is F."""
+        return np.asarray(self.radius / np.sqrt(3 * fdtri(3, self.freedom, SHARE)))
+
+    @property
+    def expected(self) -> NDArray[np.float64]:
+        """Root mean square distance (p,) to be expected; of long tails, that of four degrees of freedom."""
+        tail = np.maximum(self.freedom, 4.0)
+        return np.asarray(self.deviation * np.sqrt(3 * tail / (tail - 2)))
+
+    def probability(self, distance: FloatArray | float) -> NDArray[np.float64]:
+        """Probability (p,) that the truth is nearer than a distance, one for all or one for each."""
+        scale = np.maximum(3 * self.deviation**2, 1e-300)
+        return np.asarray(fdtr(3, self.freedom, np.square(distance) / scale))
+
+    def within(self, share: float = SHARE) -> float:
+        """The one distance within which that share of all points is to be expected."""
+        low, high = 0.0, 4 * float(np.max(self.radius)) + 1e-12
+        for _ in range(60):
+            middle = (low + high) / 2
+            low, high = (middle, high) if self.probability(middle).mean() < share else (low, middle)
+        return (low + high) / 2
 
 
 @dataclass(frozen=True)
 class ErrorModel:
-    """The weights of the three variances, and the tails.
+    """The weights of the two variances, and their tails.
 
     Attributes
     ----------
-    own, nearby, spacing : weights of s², S² and d².
-    freedom : second degrees of freedom of the F distribution.
+    own, left_open : weights of s² and g².
+    own_freedom : degrees of freedom of the part that the spread tells, with very many members.
+    open_freedom : of the part that the evidence leaves open.
     """
 
     own: float
-    nearby: float
-    spacing: float
-    freedom: float
+    left_open: float
+    own_freedom: float
+    open_freedom: float
 
-    def variance(self, members: FloatArray) -> NDArray[np.float64]:
-        """Variance per coordinate (p,) of the truth about the mean of matched members (n, p, 3)."""
-        weights = np.array([self.own, self.nearby, self.spacing])
-        return np.asarray((1 + 1 / len(members)) * squares(members) @ weights)
+    def law(
+        self, spread: FloatArray, left_open: FloatArray, members: int
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Variance per coordinate and degrees of freedom, (p,) each.
 
-    def radii(self, members: FloatArray, share: float = SHARE) -> NDArray[np.float64]:
-        """Radius (p,) about each mean point that holds the truth with probability ``share``."""
-        return np.asarray(np.sqrt(self.variance(members)) * self.reach(share))
+        Parameters
+        ----------
+        spread : (p,) between the members.
+        left_open : (p,) variance per coordinate that the evidence leaves open, in the square of its unit.
+        """
+        told, open_ = self.own * np.square(spread), self.left_open * np.asarray(left_open, np.float64)
+        total = np.maximum(told + open_, 1e-300)
+        few = 1 / (1 / self.own_freedom + 1 / (3 * (members - 1)))
+        return (1 + 1 / members) * total, (few * told + self.open_freedom * open_) / total
 
-    def reach(self, share: float) -> float:
-        """Radius that holds ``share``, in standard deviations per coordinate."""
-        return float(np.sqrt(3 * fdtri(3, self.freedom, share)))
-
-    def holding(self, radii: FloatArray, distance: float) -> float:
-        """Share of points whose truth lies within one distance, given their radii of :data:`SHARE`."""
-        scale = np.asarray(radii, np.float64) / self.reach(SHARE)
-        return float(fdtr(3, self.freedom, distance**2 / (3 * np.maximum(scale, 1e-12) ** 2)).mean())
-
-    def within(self, radii: FloatArray, share: float = SHARE) -> float:
-        """The one distance within which that share of all points is to be expected."""
-        low, high = 0.0, 4 * float(np.max(radii)) + 1e-12
-        for _ in range(60):
-            middle = (low + high) / 2
-            low, high = (middle, high) if self.holding(radii, middle) < share else (low, middle)
-        return (low + high) / 2
+    def stated(self, members: FloatArray, left_open: FloatArray) -> StatedError:
+        """For matched members (n, p, 3), n >= 2."""
+        variance, freedom = self.law(spread_of_matched(members), left_open, len(members))
+        return StatedError(np.sqrt(variance * 3 * fdtri(3, freedom, SHARE)), freedom)
 
 
-def squares(members: FloatArray) -> NDArray[np.float64]:
-    """s², S² and d² of every point, (p, 3), from matched members (n, p, 3)."""
-    array = np.asarray(members, np.float64)
-    own = spread_of_matched(array) ** 2
-    mean = array.mean(0)
-    count = len(mean)
-    distance, index = cKDTree(mean).query(mean, k=min(AROUND + 1, count))
-    distance, index = distance.reshape(count, -1), index.reshape(count, -1)
-    near = distance[:, 1 : NEAREST + 1]
-    spacing = (near**2).mean(1) if near.size else np.zeros(count)
-    return np.stack([own, own[index].mean(1), spacing], axis=1)
+CALIBRATED = ErrorModel(own=0.183, left_open=0.171, own_freedom=8.2, open_freedom=17.5)
+"""Shipped prior, proximal sampler; ``python -m tests.benchmarks.calibration --half dev --limit 4 --tasks
+3x1024,1x1024+cg40,5x1024 --fit DIR``."""
 
 
-CALIBRATED = ErrorModel(own=0.102, nearby=0.171, spacing=0.031, freedom=52.0)
-"""From ``python -m tests.benchmarks.calibration`` (fit on the dev half, shipped prior, proximal sampler)."""
-
-
-def stated_error(members: FloatArray, model: ErrorModel = CALIBRATED) -> NDArray[np.float64] | None:
-    """Radius (p,) about each point of the mean that holds the true point with a probability of 90 %.
+def stated_error(
+    members: FloatArray, left_open: FloatArray, model: ErrorModel = CALIBRATED
+) -> StatedError | None:
+    """Radius about each point of the mean that holds the true point with a probability of 90 %.
 
     Parameters
     ----------
-    members : (n, p, 3) draws, matched (:func:`engine.metrics.ensemble.matched`), in the unit of the answer.
+    members : (n, p, 3) draws, matched (:func:`engine.metrics.ensemble.matched`).
+    left_open : (p,) variance per coordinate that the evidence leaves open, in the square of their unit.
 
     Returns
     -------
@@ -109,4 +135,4 @@ def stated_error(members: FloatArray, model: ErrorModel = CALIBRATED) -> NDArray
     beyond_rounding = 1e-9 * float(np.abs(members).max())
     if len(members) < 2 or not (spread_of_matched(members) > beyond_rounding).any():
         return None
-    return model.radii(members)
+    return model.stated(members, left_open)

@@ -9,6 +9,7 @@ far below it the error was stated too large, or points were laid onto the noise.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch
 from jaxtyping import Float
@@ -109,3 +110,33 @@ def expected_energy(observation: MatchedPoints, sigma: float) -> float:
     rows = observation.share[observation.cell]
     per_coordinate = sigma**2 + observation.variance / rows
     return float(observation.targets.shape[-1] * per_coordinate.mean())
+
+
+def left_open(
+    observations: Sequence[MatchedPoints],
+    x0: Float[Tensor, "points 3"],
+    sigma: float,
+    prior_sigma: float,
+) -> Float[Tensor, " points"]:
+    """Variance per coordinate that the evidence leaves open about each point, normalised units².
+
+    A third of the trace of ``(sum_k H_k' H_k / (sigma² + w_k) + I / prior_sigma²)^-1`` at the points' best
+    correspondences, with w_k the variance of a single point about the measured one that stands for its cell:
+    what would remain if the correspondences were right and of shapes nothing were known.
+
+    Parameters
+    ----------
+    x0 : points as shown.
+    sigma : stated error per coordinate.
+    prior_sigma : standard deviation per coordinate of an object of which only the size is known.
+    """
+    x = x0[None]
+    precision = torch.eye(3, dtype=x0.dtype, device=x0.device).expand(len(x0), 3, 3) / prior_sigma**2
+    for o in observations:
+        match = o.match(x)[0]
+        row = match.clamp_min(0)
+        cells = o.variance[row] / o.share[o.cell[row]]
+        weight = (match >= 0) * o.weight / (sigma**2 + cells)
+        precision = precision + weight[:, None, None] * (o.projector.T @ o.projector)
+    variance: Tensor = torch.linalg.inv(precision).diagonal(dim1=-2, dim2=-1).mean(-1)
+    return variance

@@ -13,11 +13,10 @@ from numpy.typing import NDArray
 from engine.io.atomic import write_npy, write_text
 from engine.io.ensemble import write_ensemble
 from engine.metrics.ensemble import matched, spread_of_matched
-from engine.metrics.stated_error import stated_error
 from engine.observations.matched import MatchedPoints
 from engine.pipelines.context import RunContext
 from engine.pipelines.evaluate import evaluate
-from engine.pipelines.trust import contradictions, gauge_of, misfit, stated_sigma
+from engine.pipelines.trust import contradictions, error_of, gauge_of, misfit, stated_sigma
 from engine.protocols import Denoiser
 from engine.specs.job import DpsSpec
 from engine.types import Ensemble, Frame
@@ -63,13 +62,16 @@ def write_results(
         context.result(name, results / f"{name}.npy")
 
     write_values("spread", spread_of_matched(points_A))
-    error = stated_error(points_A) if ensemble.kind == "posterior" and observations else None
+    sigma, error = stated_sigma(spec.sampler), None
+    if ensemble.kind == "posterior" and observations:
+        error = error_of(observations, points_A, frame, sigma, prior)
     if error is not None:
-        write_values("error", error)
+        write_npy(results / "error_freedom.npy", error.freedom.astype(np.float32))
+        write_values("error", error.radius)
     truth = Path(spec.truth) if spec.truth else None
-    report = evaluate(ensemble, truth, seed=spec.seed, error_A=error)
+    report = evaluate(ensemble, truth, seed=spec.seed, error=error)
     if observations:
-        report["misfit"] = misfit(observations, points_A, frame, stated_sigma(spec.sampler))
+        report["misfit"] = misfit(observations, points_A, frame, sigma)
         for sentence in contradictions(report["misfit"]):
             context.notice(sentence, warning=True)
     _write_report(results, context, report)

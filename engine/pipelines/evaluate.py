@@ -16,7 +16,7 @@ from engine.metrics.fsc import ensemble_fsc
 from engine.metrics.point_clouds import chamfer, earth_movers
 from engine.metrics.reliability import distances_to, reliability
 from engine.metrics.rmsd import rmsd_table
-from engine.metrics.stated_error import CALIBRATED, SHARE
+from engine.metrics.stated_error import SHARE, StatedError
 from engine.pipelines.truth import Truth, TruthLike, load_truth
 from engine.types import Ensemble
 
@@ -28,7 +28,7 @@ def evaluate(
     truth: TruthLike | None,
     *,
     seed: int = 0,
-    error_A: NDArray[np.floating] | None = None,
+    error: StatedError | None = None,
 ) -> dict[str, Any]:
     """Measure an ensemble.
 
@@ -37,7 +37,7 @@ def evaluate(
     ensemble : in Å.
     truth : see :func:`engine.pipelines.truth.load_truth`; None measures spread and energies only.
     seed : of the k-means that reduces the truth to points.
-    error_A : (points,) stated error of each point, as the run has written it.
+    error : stated error of each point, Å, as the run has written it.
 
     Returns
     -------
@@ -97,19 +97,34 @@ def evaluate(
     report["spread"] = _spread(in_order)
     if truth is not None and ensemble.kind == "posterior" and len(points) > 1:
         report["reliability"] = _reliability(in_order, reference)
-    if error_A is not None and np.shape(error_A) == points.shape[1:2]:
+    if error is not None and error.radius.shape == points.shape[1:2]:
+        within = error.within()
         report["stated_error"] = {
             "share": SHARE,
-            "median_A": float(np.median(error_A)),
-            "within_A": CALIBRATED.within(np.asarray(error_A)),
+            "median_A": float(np.median(error.radius)),
+            "within_A": within,
         }
         if truth is not None:
-            found = _reliability(points, reference, error_A)
-            if "observed" in found:
-                found["share_within"] = _share_within(points, reference, report["stated_error"]["within_A"])
-            report["stated_error"]["reliability"] = found
+            judged = _reliability(points, reference, error)
+            if "observed" in judged:
+                distances = distances_to(points.mean(0), reference.points_A)
+                judged["share_within"] = float((distances <= within).mean())
+            report["stated_error"]["reliability"] = judged
     cleaned: dict[str, Any] = _finite(report)
     return cleaned
+
+
+def read_stated_error(results: Path, points: int) -> StatedError | None:
+    """The stated error that a run has written for so many points; None where there is none."""
+    try:
+        radius, freedom = (
+            np.load(results / f"{name}.npy", allow_pickle=False).astype(np.float64)
+            for name in ("error", "error_freedom")
+        )
+    except (OSError, ValueError, EOFError):
+        return None
+    fits = radius.shape == freedom.shape == (points,) and bool((radius >= 0).all() and (freedom > 0).all())
+    return StatedError(radius, freedom) if fits else None
 
 
 def format_table(report: dict[str, Any]) -> str:
@@ -215,15 +230,11 @@ def _spread(points: NDArray[np.float64]) -> dict[str, Any]:
     }
 
 
-def _share_within(points: NDArray[np.float64], truth: Truth, distance_A: float) -> float:
-    return float((distances_to(points.mean(0), truth.points_A) <= distance_A).mean())
-
-
 def _reliability(
-    points: NDArray[np.float64], truth: Truth, error_A: NDArray[np.floating] | None = None
+    points: NDArray[np.float64], truth: Truth, error: StatedError | None = None
 ) -> dict[str, Any]:
     try:
-        found = asdict(reliability(points, truth.points_A, error_A))
+        found = asdict(reliability(points, truth.points_A, error))
     except InputError as exc:
         return {"problem": str(exc)}
     return {k: v.tolist() if isinstance(v, np.ndarray) else v for k, v in found.items()}

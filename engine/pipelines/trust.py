@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from engine.errors import SamplingError
 from engine.events import Progress
 from engine.metrics.gauge import free_clouds, gauge
+from engine.metrics.stated_error import StatedError, stated_error
 from engine.observations.matched import MatchedPoints
-from engine.observations.misfit import SUSPICIOUS, chi_square, fitted_sigma
+from engine.observations.misfit import SUSPICIOUS, chi_square, fitted_sigma, left_open
 from engine.pipelines.context import RunContext
 from engine.pipelines.draw import Step, draw
 from engine.priors.edm import EdmDenoiser, GaussianDenoiser
@@ -26,6 +27,8 @@ from engine.types import Frame
 
 STATED_SIGMA = 0.01
 """Error of the evidence, normalised units, where the sampler doesn't state one."""
+SIGMA_DATA = 0.363
+"""Standard deviation per coordinate of an object of which only the size is known, normalised units."""
 APART = 1_000_003  # between the seeds of a run and those of its control
 FREE = 8  # clouds of noise: enough that the control's number decides
 
@@ -64,6 +67,21 @@ def misfit(
         "flagged_above": SUSPICIOUS * max(1.0, typical),
         "unit": "squared residual per coordinate over its expected variance",
     }
+
+
+def error_of(
+    observations: Sequence[MatchedPoints],
+    points_A: NDArray[np.floating],
+    frame: Frame,
+    sigma: float,
+    prior: Denoiser | None,
+) -> StatedError | None:
+    """What is stated about the error of each point, Å, from matched samples (n, points, 3)."""
+    device = observations[0].targets.device
+    shown = torch.as_tensor(frame.from_A(points_A.mean(0)), dtype=torch.float32, device=device)
+    size = float(getattr(prior, "sigma_data", SIGMA_DATA))
+    left = left_open(observations, shown, sigma, size).double().cpu().numpy() * frame.scale_A**2
+    return stated_error(points_A, left)
 
 
 def contradictions(found: dict[str, Any], most: int = 3) -> list[str]:

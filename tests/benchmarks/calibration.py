@@ -32,8 +32,10 @@ from engine.assignment.exact import set_workers
 from engine.io.clouds import CloudSet, read_clouds
 from engine.metrics.ensemble import matched, spread_of_matched
 from engine.metrics.reliability import LEVELS, distances_to
-from engine.metrics.stated_error import CALIBRATED, ErrorModel, squares
+from engine.metrics.stated_error import CALIBRATED, SHARE, ErrorModel, StatedError
+from engine.observations.misfit import left_open
 from engine.pipelines.draw import draw
+from engine.pipelines.trust import SIGMA_DATA, STATED_SIGMA
 from engine.priors.checkpoint import load_prior, resolve, sha256
 from engine.priors.edm import GaussianDenoiser
 from engine.sampling.schedules import sample_seeds
@@ -43,6 +45,7 @@ from tests.benchmarks.tasks import Task, data_folder
 
 TASKS = "3x1024,4x1024,5x1024,4x800,2x900+cg30,1x1024+cg40,1x300+cg40"
 METHODS = ("net", "gauss")
+FINEST = 0.15  # of a cell's median error: finer is as good as right
 Floats = NDArray[np.float64]
 
 
@@ -119,103 +122,108 @@ class Cell:
 
     Attributes
     ----------
-    squares : (p, 3) of :func:`engine.metrics.stated_error.squares`.
-    error : (p,) distance of the mean to the truth.
     spread : (p,) between the members.
+    left_open : (p,) variance per coordinate that the evidence leaves open, Å².
+    error : (p,) distance of the mean to the truth.
     members : how many.
     """
 
     task: str
-    squares: Floats
-    error: Floats
     spread: Floats
+    left_open: Floats
+    error: Floats
     members: int
 
-    def variance(self, model: ErrorModel) -> Floats:
-        weights = np.array([model.own, model.nearby, model.spacing])
-        return (1 + 1 / self.members) * self.squares @ weights
+    def probability(self, model: ErrorModel) -> Floats:
+        """Of each point's truth to be nearer than it is: uniform if the model is right."""
+        variance, freedom = model.law(self.spread, self.left_open, self.members)
+        return np.asarray(fdtr(3, freedom, self.error**2 / (3 * variance)))
 
-    def ratio(self, model: ErrorModel) -> Floats:
-        """Squared errors over what the model expects; F(3, freedom) if it is right."""
-        return self.error**2 / (3 * self.variance(model))
+    def expected(self, model: ErrorModel) -> Floats:
+        """Root mean square distance to be expected, Å."""
+        variance, freedom = model.law(self.spread, self.left_open, self.members)
+        return StatedError(np.sqrt(3 * variance * fdtri(3, freedom, SHARE)), freedom).expected
 
 
 def cell_of(path: Path, task: str, method: str, scale_A: float, members: int | None = None) -> Cell:
     """What a kept ensemble says."""
     with np.load(path, allow_pickle=False) as archive:
-        truth, drawn = archive["truth"] * scale_A, archive[method][:members].astype(np.float64) * scale_A
+        truth, drawn = archive["truth"], archive[method][:members].astype(np.float64)
     drawn = matched(drawn)
-    error = distances_to(drawn.mean(0), truth)
-    return Cell(task, squares(drawn), error, spread_of_matched(drawn), len(drawn))
+    mean = drawn.mean(0)
+    observations = Task.parse(task).observations(truth, 0)
+    left = left_open(observations, torch.tensor(mean, dtype=torch.float32), STATED_SIGMA, SIGMA_DATA)
+    return Cell(
+        task, spread_of_matched(drawn) * scale_A, left.double().numpy() * scale_A**2,
+        distances_to(mean, truth) * scale_A, len(drawn),
+    )  # fmt: skip
 
 
-def fitted(cells: Sequence[Cell], *, shape: bool = True) -> ErrorModel:
+def fitted(cells: Sequence[Cell]) -> ErrorModel:
     """Maximum likelihood over all points, each cell with the same weight.
 
-    Lengths are taken in units of each cell's median error, so that large structures don't count more.
-
-    Parameters
-    ----------
-    shape : fit the weights; otherwise only a common factor of ``CALIBRATED``'s.
+    Points that are right to a small fraction of the distance between points would decide about everything:
+    errors are told no finer than to :data:`FINEST` of the cell's median.
     """
 
     def model_of(p: Floats) -> ErrorModel:
-        own, nearby, spacing, freedom = np.exp(np.clip(p, -12, 6))
-        return ErrorModel(own, nearby, spacing, freedom)
+        return ErrorModel(*(float(v) for v in np.exp(np.clip(p, -12, 5))))
 
     def loss(p: Floats) -> float:
-        model = model_of(p)
-        total = 0.0
+        total, model = 0.0, model_of(p)
         for cell in cells:
-            ratio = cell.ratio(model)
-            nu = model.freedom
+            variance, nu = model.law(cell.spread, cell.left_open, cell.members)
+            unit = float(np.median(cell.error)) ** 2
+            floor = FINEST**2 * unit
+            variance = variance + floor / 3
+            ratio = (cell.error**2 + floor) / (3 * variance)
             density = (
                 1.5 * np.log(3 / nu) + 0.5 * np.log(ratio)
                 - (3 + nu) / 2 * np.log1p(3 * ratio / nu) - betaln(1.5, nu / 2)
             )  # fmt: skip
-            total -= float((density - np.log(cell.variance(model) / np.median(cell.error) ** 2)).mean())
+            total -= float((density - np.log(variance / unit)).mean())
         return total / len(cells)
 
-    start = np.log([CALIBRATED.own, CALIBRATED.nearby, CALIBRATED.spacing, CALIBRATED.freedom])
-    if not shape:
-        found = minimize(lambda s: loss(start + np.r_[s, s, s, 0]), [0.0], method="Nelder-Mead")
-        return model_of(start + np.r_[found.x, found.x, found.x, 0])
+    start = np.log([CALIBRATED.own, CALIBRATED.left_open, CALIBRATED.own_freedom, CALIBRATED.open_freedom])
     found = minimize(
-        loss, start, method="Nelder-Mead", options={"maxiter": 3000, "xatol": 1e-3, "fatol": 1e-6}
+        loss, start, method="Nelder-Mead", options={"maxiter": 2000, "xatol": 1e-3, "fatol": 1e-6}
     )
     return model_of(found.x)
 
 
 def judged(cell: Cell, model: ErrorModel) -> dict[str, float]:
     """Figures of one cell."""
-    ratio, deviation = cell.ratio(model), np.sqrt(cell.variance(model))
+    probability, expected = cell.probability(model), cell.expected(model)
     n = cell.members
-    raw = cell.error**2 / (cell.spread**2 * (1 + 1 / n))
+    raw = fdtr(3, 3 * (n - 1), cell.error**2 / (cell.spread**2 * (1 + 1 / n)))
+    variance, freedom = model.law(cell.spread, cell.left_open, n)
+    by_stated = np.array_split(np.argsort(expected), 5)
     return {
-        "within90": float((ratio <= fdtri(3, model.freedom, 0.9)).mean()),
-        "within50": float((ratio <= fdtri(3, model.freedom, 0.5)).mean()),
-        "raw90": float((raw <= fdtri(3, 3 * (n - 1), 0.9)).mean()),
-        "rank": float(spearmanr(deviation, cell.error)[0]),
+        "within90": float((probability <= 0.9).mean()),
+        "within50": float((probability <= 0.5).mean()),
+        "least": float((probability[by_stated[0]] <= 0.9).mean()),
+        "most": float((probability[by_stated[-1]] <= 0.9).mean()),
+        "raw90": float((raw <= 0.9).mean()),
+        "rank": float(spearmanr(expected, cell.error)[0]),
         "raw_rank": float(spearmanr(cell.spread, cell.error)[0]),
-        "ceiling": ceiling(cell, model),
+        "ceiling": ceiling(variance, freedom, expected),
         "error_A": float(np.sqrt((cell.error**2).mean())),
-        "stated_A": float(np.median(deviation) * model.reach(0.9)),
+        "stated_A": float(np.median(np.sqrt(3 * variance * fdtri(3, freedom, SHARE)))),
     }
 
 
-def ceiling(cell: Cell, model: ErrorModel) -> float:
+def ceiling(variance: Floats, freedom: Floats, expected: Floats) -> float:
     """The rank correlation that errors drawn from the stated law itself would have with what is stated."""
     rng = np.random.default_rng(0)
-    deviation = np.sqrt(cell.variance(model))
-    drawn = deviation * np.sqrt(rng.f(3, model.freedom, len(deviation)))
-    return float(spearmanr(deviation, drawn)[0])
+    drawn = variance * rng.chisquare(3, len(variance)) / (rng.chisquare(freedom) / freedom)
+    return float(spearmanr(expected, drawn)[0])
 
 
 def table(cells: dict[str, list[Cell]], model: ErrorModel) -> str:
     """A row for each task and method: mean over structures, lowest to highest where it matters."""
     lines = [
         f"{'task':12} {'':6} {'n':>3} {'error Å':>8} {'stated Å':>9} {'in 90 %':>8} {'range':>11} "
-        f"{'in 50 %':>8} {'raw 90 %':>9} {'rank':>6} {'raw':>6} {'ceiling':>8}"
+        f"{'in 50 %':>8} {'fifths':>7} {'raw 90 %':>9} {'rank':>6} {'raw':>6} {'ceiling':>8}"
     ]
     for key, group in cells.items():
         rows = [judged(c, model) for c in group]
@@ -225,7 +233,8 @@ def table(cells: dict[str, list[Cell]], model: ErrorModel) -> str:
         lines.append(
             f"{task:12} {method:6} {len(rows):3} {mean['error_A']:8.2f} {mean['stated_A']:9.2f} "
             f"{100 * mean['within90']:8.1f} {100 * low:5.0f}-{100 * high:3.0f}   "
-            f"{100 * mean['within50']:8.1f} {100 * mean['raw90']:9.1f} "
+            f"{100 * mean['within50']:8.1f} {100 * mean['least']:3.0f}-{100 * mean['most']:3.0f} "
+            f"{100 * mean['raw90']:9.1f} "
             f"{mean['rank']:6.2f} {mean['raw_rank']:6.2f} {mean['ceiling']:8.2f}"
         )
     return "\n".join(lines)
@@ -245,7 +254,7 @@ def collected(options: argparse.Namespace, clouds: CloudSet, **changes: Any) -> 
 
 def curve(cells: Sequence[Cell], model: ErrorModel) -> Floats:
     """Observed share at every stated level, all points together."""
-    shares = np.concatenate([fdtr(3, model.freedom, c.ratio(model)) for c in cells])
+    shares = np.concatenate([c.probability(model) for c in cells])
     return (shares[:, None] <= np.array(LEVELS)).mean(0)
 
 
@@ -267,8 +276,8 @@ def run(options: argparse.Namespace) -> None:
     if options.fit:
         model = fitted([c for key, group in cells.items() if key.endswith("/net") for c in group])
         sys.stdout.write(
-            f"ErrorModel(own={model.own:.3f}, nearby={model.nearby:.3f}, spacing={model.spacing:.4f}, "
-            f"freedom={model.freedom:.1f})\n"
+            f"ErrorModel(own={model.own:.3f}, left_open={model.left_open:.3f}, "
+            f"own_freedom={model.own_freedom:.1f}, open_freedom={model.open_freedom:.1f})\n"
         )
     sys.stdout.write(table(cells, model) + "\n")
     for count in (2, 3):

@@ -38,12 +38,12 @@ def draw_figure(cells: dict[str, list[Cell]], model: ErrorModel, path: Path) -> 
     left.set_ylabel("Observed: share of the true points (%)")
     left.legend(frameon=False, loc="upper left", fontsize=9)
 
-    stated = np.concatenate([np.sqrt(3 * c.variance(model)) for c in net])
+    stated = np.concatenate([c.expected(model) for c in net])
     spread = np.concatenate([c.spread for c in net])
     error = np.concatenate([c.error for c in net])
     top = 0.0
     for label, told, colour, marker in (
-        ("by stated error", stated * tail(model), BLUE, "o"),
+        ("by stated error", stated, BLUE, "o"),
         ("by spread", spread, ORANGE, "^"),
     ):
         x, y = groups(told, error)
@@ -57,11 +57,6 @@ def draw_figure(cells: dict[str, list[Cell]], model: ErrorModel, path: Path) -> 
     for axes in (left, right):
         axes.spines[["top", "right"]].set_visible(False)
     figure.savefig(path, dpi=150)
-
-
-def tail(model: ErrorModel) -> float:
-    """Root mean square of the law over that of a Gaussian."""
-    return float(np.sqrt(model.freedom / (model.freedom - 2)))
 
 
 def groups(told: Floats, error: Floats) -> tuple[Floats, Floats]:

@@ -8,7 +8,7 @@ import torch
 
 from engine.numerics.mixtures import kmeans_points
 from engine.observations.matched import MatchedPoints
-from engine.observations.misfit import chi_square, expected_energy, fitted_sigma, residuals
+from engine.observations.misfit import chi_square, expected_energy, fitted_sigma, left_open, residuals
 
 VIEW = np.linalg.qr(np.random.default_rng(3).normal(size=(3, 3)))[0][:2]
 
@@ -103,3 +103,21 @@ def test_points_of_a_filled_body_have_about_the_expected_energy_to_its_coarse_po
     x = one(ball)
     ratio = float(observation.energy(x, observation.match(x))) / expected_energy(observation, 0.01)
     assert 0.6 < ratio < 1.2
+
+
+def test_what_evidence_leaves_open_is_the_posterior_covariance_at_known_correspondences() -> None:
+    """One view sees two of three directions; a second, crossing it, sees the third; cells add their width."""
+    truth = far_apart()
+    x, prior = one(truth)[0], 0.5
+    first = MatchedPoints("a", np.eye(3)[:2], truth[:, :2], len(truth))
+    second = MatchedPoints("b", np.eye(3)[1:], truth[:, 1:], len(truth))
+    seen = 1 / (1 / 0.01**2 + 1 / prior**2)
+    twice = 1 / (2 / 0.01**2 + 1 / prior**2)
+    alone = left_open([first], x, 0.01, prior)
+    np.testing.assert_allclose(alone, (2 * seen + prior**2) / 3, rtol=1e-4)
+    np.testing.assert_allclose(left_open([first, second], x, 0.01, prior), (2 * seen + twice) / 3, rtol=1e-4)
+    np.testing.assert_allclose(left_open([], x, 0.01, prior), prior**2, rtol=1e-5)
+    part = MatchedPoints("part", np.eye(3), truth[:100], len(truth), partial=True)
+    told = left_open([first, part], x, 0.01, prior)
+    assert float(told[:100].max()) < 1e-4  # the known part leaves nothing open, the rest its depth
+    np.testing.assert_allclose(told[100:], alone[100:], rtol=1e-4)

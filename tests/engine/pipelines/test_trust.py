@@ -13,13 +13,13 @@ import torch
 from engine.errors import Cancelled
 from engine.events import Energies, Event, Result
 from engine.metrics.ensemble import matched
-from engine.metrics.stated_error import stated_error
+from engine.metrics.stated_error import StatedError
 from engine.observations.matched import MatchedPoints
 from engine.pipelines.context import RunContext
 from engine.pipelines.dps_results import write_results
 from engine.pipelines.draw import draw
-from engine.pipelines.evaluate import evaluate, format_table
-from engine.pipelines.trust import contradictions, misfit, stated_sigma
+from engine.pipelines.evaluate import evaluate, format_table, read_stated_error
+from engine.pipelines.trust import contradictions, error_of, misfit, stated_sigma
 from engine.priors.checkpoint import PriorCard, build
 from engine.priors.edm import EdmDenoiser, GaussianDenoiser
 from engine.sampling.schedules import sample_seeds
@@ -75,7 +75,14 @@ def test_a_run_leaves_spread_error_and_gauge_in_one_order(tmp_path: Path) -> Non
     assert ((values["gauge"] >= 0) & (values["gauge"] <= 1)).all()
     with np.load(results / "ensemble.npz", allow_pickle=False) as archive:
         members = archive["points_A"]
-    np.testing.assert_allclose(values["error"], stated_error(members), rtol=1e-4)
+    error = read_stated_error(results, POINTS)
+    assert error is not None
+    np.testing.assert_array_equal(error.radius, values["error"])
+    assert error.freedom.shape == (POINTS,)
+    again = error_of(views(lumps(POINTS), 3), members, FRAME, stated_sigma(SAMPLER), network())
+    assert again is not None
+    np.testing.assert_allclose(again.radius, error.radius, rtol=1e-4)
+    assert read_stated_error(results, POINTS + 1) is None
     report = json.loads((results / "metrics.json").read_text())
     assert report["stated_error"]["within_A"] > 0
     assert np.shape(report["misfit"]["chi_square"]) == (3, 3)
@@ -102,7 +109,8 @@ def test_a_run_that_is_stopped_while_its_control_is_drawn_keeps_all_else(tmp_pat
     with pytest.raises(Cancelled):
         written(tmp_path / "run", cancelled=lambda: next(polls) > 3)
     results = tmp_path / "run" / "results"
-    assert {p.name for p in results.iterdir()} == {"ensemble.npz", "spread.npy", "error.npy", "metrics.json"}
+    kept = {"ensemble.npz", "spread.npy", "error.npy", "error_freedom.npy", "metrics.json"}
+    assert {p.name for p in results.iterdir()} == kept
 
 
 def test_the_view_with_a_wrong_pose_is_named() -> None:
@@ -141,16 +149,18 @@ def test_against_a_truth_the_stated_error_is_judged() -> None:
     points = matched(points)
     ensemble = Ensemble(points, "posterior", FRAME, energies, ("a", "b", "c"), np.arange(4))
     truth = FRAME.to_A(lumps(POINTS).double().numpy())
-    error = stated_error(points)
+    error = error_of(views(lumps(POINTS), 3), points, FRAME, stated_sigma(SAMPLER), None)
     assert error is not None
-    judged = evaluate(ensemble, truth, error_A=error)["stated_error"]["reliability"]
-    wide = evaluate(ensemble, truth, error_A=20 * error)["stated_error"]["reliability"]
+    judged = evaluate(ensemble, truth, error=error)["stated_error"]["reliability"]
+    huge = StatedError(20 * error.radius, error.freedom)
+    wide = evaluate(ensemble, truth, error=huge)["stated_error"]["reliability"]
     assert wide["share_within"] == 1.0
     assert wide["observed"][-2] == 1.0
     assert 0 < judged["share_within"] <= 1
-    text = format_table(evaluate(ensemble, truth, error_A=error))
+    text = format_table(evaluate(ensemble, truth, error=error))
     assert "Stated error: 90 % of points expected within" in text
-    assert "stated_error" not in evaluate(ensemble, truth, error_A=error[:-1])  # of another ensemble
+    foreign = StatedError(error.radius[1:], error.freedom[1:])
+    assert "stated_error" not in evaluate(ensemble, truth, error=foreign)
 
 
 def test_noise_levels_are_told_as_the_sampler_states_them() -> None:
