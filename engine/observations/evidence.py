@@ -29,6 +29,7 @@ class Evidence:
     weights : (m,) relative masses, or None.
     weight : among other evidence.
     partial : a known part of the object.
+    placed : whether that part's place is known.
     volume_A3 : volume that the object fills, where the measurement tells it; else 0.
     """
 
@@ -39,6 +40,7 @@ class Evidence:
     weights: NDArray[np.floating] | None = None
     weight: float = 1.0
     partial: bool = False
+    placed: bool = True
     volume_A3: float = 0.0
 
     def centroid_A(self) -> NDArray[np.floating]:
@@ -59,7 +61,8 @@ def estimate_frame(evidence: Sequence[Evidence], given: FrameSpec, notify: Notif
     SpecError
         If there is nothing to estimate the frame from.
     """
-    whole = [e for e in evidence if not e.partial] or list(evidence)
+    evidence = [e for e in evidence if e.placed]
+    whole = [e for e in evidence if not e.partial] or evidence
     if not whole and (given.scale_A is None or given.centre_A is None):
         raise SpecError(
             "Without evidence the object's size is unknown.", "Give frame.scale_A and frame.centre_A."

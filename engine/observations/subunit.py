@@ -1,4 +1,4 @@
-"""A known part of the complex, in place: some of the object's points are known."""
+"""A known part of the complex: some of the object's points are known."""
 
 from __future__ import annotations
 
@@ -73,4 +73,5 @@ def from_structure(spec: Subunit, points: int, volume_A3: float, notify: Notify,
         points_A=cloud.points_A,
         weight=spec.weight,
         partial=True,
+        placed=spec.placement == "given",
     )

@@ -24,6 +24,7 @@ from engine.pipelines.dps_results import write_results
 from engine.pipelines.dps_views import write_views
 from engine.pipelines.draw import Step, draw
 from engine.pipelines.finer import write_finer
+from engine.pipelines.placing import place_parts
 from engine.pipelines.trust import stated_sigma
 from engine.priors.checkpoint import load_prior, resolve
 from engine.priors.edm import GaussianDenoiser
@@ -130,11 +131,12 @@ def run(spec: DpsSpec, context: RunContext) -> None:
         f"{len(evidence)} pieces of evidence; centre {', '.join(f'{c:.1f}' for c in frame.centre_A)} Å, "
         f"half-width {frame.scale_A:.1f} Å."
     )
-    observations = [o.to(context.device) for o in to_observations(evidence, frame, spec.points)]
     context.emit(Progress(stage="compiling, where it is the first run", done=0, total=1))
     compile_now()
     context.emit(Progress(stage="loading prior", done=0, total=1))
     prior = build_prior(spec, context.device)
+    evidence = place_parts(spec, context, evidence, frame, prior)
+    observations = [o.to(context.device) for o in to_observations(evidence, frame, spec.points)]
     seeds = sample_seeds(spec.seed, spec.samples)
     stated = {o.name: expected_energy(o, stated_sigma(spec.sampler)) for o in observations}
     watch = _Watch(context, frame, stated, spec.samples)

@@ -124,13 +124,18 @@ class CoarsePoints(Model):
 
 
 class Subunit(Model):
-    """A part of the complex whose structure and place are known."""
+    """A part of the complex whose structure is known, and its place or not."""
 
     kind: Literal["subunit"] = "subunit"
     file: str = field(
         help="PDB or mmCIF file of the known part, in the frame of the other evidence.", path=True
     )
     chains: tuple[str, ...] = field((), help="Chains to use; empty uses all.")
+    placement: Literal["given", "search"] = field(
+        "given",
+        help="`given`: the file's coordinates lie where the part does. `search`: they lie anywhere, and the "
+        "part is docked into what the other evidence shows.",
+    )
     points: int | None = field(
         None,
         help="How many of the 1024 points the part takes; empty derives it from the mass.",
