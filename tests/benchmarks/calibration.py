@@ -63,6 +63,9 @@ def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--steps", type=int, default=20)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--prior", default="shipped")
+    parser.add_argument(
+        "--kept", action="store_true", help="draw nothing: judge the structures that are there"
+    )
     parser.add_argument("--fit", action="store_true", help="fit the error model and print it")
     parser.add_argument("--figure", type=Path, help="PNG of reliability and of stated against observed error")
     return parser.parse_args(words)
@@ -242,13 +245,18 @@ def table(cells: dict[str, list[Cell]], model: ErrorModel) -> str:
 
 def collected(options: argparse.Namespace, clouds: CloudSet, **changes: Any) -> dict[str, list[Cell]]:
     """Cells by ``task/method``."""
-    rows = rows_of(options, len(clouds.points))
+    tasks = options.tasks.split(",")
+    rows = [
+        r
+        for r in rows_of(options, len(clouds.points))
+        if all((options.work / f"{r:03d}_{t}.npz").is_file() for t in tasks)
+    ]
     return {
         f"{task}/{method}": [
             cell_of(options.work / f"{r:03d}_{task}.npz", task, method, float(clouds.scale_A[r]), **changes)
             for r in rows
         ]
-        for method, task in product(METHODS, options.tasks.split(","))
+        for method, task in product(METHODS, tasks)
     }
 
 
@@ -270,7 +278,8 @@ def run(options: argparse.Namespace) -> None:
         f"{row:03d}/{task}": (row, task)
         for row, task in product(rows_of(options, len(clouds.points)), options.tasks.split(","))
     }
-    finish(results, wanted, Bench, options, compute)
+    if not options.kept:
+        finish(results, wanted, Bench, options, compute)
     cells = collected(options, clouds)
     model = CALIBRATED
     if options.fit:
