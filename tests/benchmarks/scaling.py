@@ -71,7 +71,13 @@ def run_one(options: argparse.Namespace) -> None:
         np.savez(folder / f"v{i}.npz", points=(truth @ rotation.T)[:, :2])
         w, x, y, z = (float(q) for q in matrix_to_quaternion(rotation))
         evidence.append(ProjectionPoints(file=str(folder / f"v{i}.npz"), rotation=(w, x, y, z)))
-    spec = DpsSpec(observations=tuple(evidence), points=options.points, samples=options.samples, device="cpu")
+    spec = DpsSpec(
+        observations=tuple(evidence),
+        points=options.points,
+        samples=options.samples,
+        sampler=DEFAULT_SAMPLER.model_copy(update={"steps": options.steps}),
+        device="cpu",
+    )
     context = RunContext(folder, lambda event: None, lambda: False, torch.device("cpu"), "CPU")
     wall, cpu = time.perf_counter(), time.process_time()
     dps.run(spec, context)
@@ -79,19 +85,19 @@ def run_one(options: argparse.Namespace) -> None:
         "peak_MB": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
         "cpu_s": time.process_time() - cpu,
         "wall_s": time.perf_counter() - wall,
-        "steps": getattr(DEFAULT_SAMPLER, "steps", 0),
+        "steps": options.steps,
     }
     sys.stdout.write("\n" + json.dumps(found) + "\n")
 
 
-def measure(points: int, samples: int, views: int, coordinates: np.ndarray) -> dict[str, float]:
+def measure(points: int, samples: int, views: int, steps: int, coordinates: np.ndarray) -> dict[str, float]:
     """Figures of one setting, from a fresh process."""
     with tempfile.TemporaryDirectory() as folder:
         np.savez(Path(folder) / "cloud.npz", points=coordinates)
         words = [
             sys.executable, "-m", "tests.benchmarks.scaling", "--out", str(Path(folder) / "run"),
             "--cloud", str(Path(folder) / "cloud.npz"), "--points", str(points), "--samples", str(samples),
-            "--views", str(views),
+            "--views", str(views), "--steps", str(steps),
         ]  # fmt: skip
         done = subprocess.run(words, capture_output=True, text=True, check=False, env=dict(os.environ))
     if done.returncode:
@@ -143,6 +149,7 @@ def main(words: Sequence[str] | None = None) -> None:
     )
     parser.add_argument("--data", help="data folder (or VERGLAS_DATA)")
     parser.add_argument("--out", required=True, help="folder of table and figure")
+    parser.add_argument("--steps", type=int, default=40, help="noise levels; memory doesn't depend on them")
     parser.add_argument("--cloud", help=argparse.SUPPRESS)
     for name in ("points", "samples", "views"):
         parser.add_argument(f"--{name}", type=int, help=argparse.SUPPRESS)
@@ -159,7 +166,7 @@ def main(words: Sequence[str] | None = None) -> None:
     for series, points, samples, views in settings():
         key = {"series": series, "points": str(points), "samples": str(samples), "views": str(views)}
         if not any(all(r[k] == v for k, v in key.items()) for r in rows):
-            found = measure(points, samples, views, coordinates)
+            found = measure(points, samples, views, options.steps, coordinates)
             rows.append({**key, **{k: f"{v:.4g}" for k, v in found.items()}})
             with table.open("w", newline="") as stream:
                 writer = csv.DictWriter(stream, COLUMNS)
