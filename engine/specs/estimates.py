@@ -35,6 +35,8 @@ SAMPLES_TOGETHER = 16  # of an ensemble, where the spec leaves it open
 _LOADING = 2.0
 _VIEW, _VIEW_POWER = 0.021, 2.2
 _NETWORK, _NETWORK_POWER = 0.138, 2.0
+_FINE_STEPS, _FINE_VIEW, _FINE_MATCH = 4, 0.4, 0.017
+_MAP = 1.5  # 64 voxels a side
 _GRADIENT = 3.0  # times a network's answer, with its gradient
 # ---- volumes: seconds for one image at a box of 40 -----------------------------------------------
 _START, _START_IMAGE, _START_SYMMETRY, _PAIR = 0.2, 0.032, 1.1, 0.11
@@ -223,7 +225,13 @@ def _points(spec: DpsSpec, facts: Facts) -> float:
         step = evidence * sampler.restarts
     else:
         step = network * (2 if sampler.method == "ode" else 1)
-    return _LOADING + spec.samples * sampler.steps * (step + 0.002)
+    seconds = _LOADING + spec.samples * sampler.steps * (step + 0.002)
+    if spec.fine_points:
+        parts = spec.fine_points / spec.points
+        seconds += facts.views * _FINE_VIEW
+        seconds += spec.samples * _FINE_STEPS * parts * (network + facts.views * _FINE_MATCH * size)
+    images = any(o.kind == "projection_images" for o in spec.observations)
+    return seconds + (_MAP if spec.density_map and images and spec.samples > 1 else 0.0)
 
 
 def _below(sampler: Annealed) -> float:

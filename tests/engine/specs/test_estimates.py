@@ -44,6 +44,8 @@ def test_more_work_takes_longer() -> None:
     assert seconds(points(sampler=Proximal(steps=80)), THREE) > 1.8 * base
     assert seconds(points(sampler=Algorithm1()), THREE) > 2 * base
     assert seconds(points(), Facts(views=6)) > base > seconds(points(prior=GaussianPrior()), THREE)
+    # four times the points, in parts, at a tenth of the noise levels
+    assert 1.2 * base < seconds(points(fine_points=4096), THREE) < 2 * base
     one = SdsSpec(averages=AVERAGES)
     for more in (
         seconds(SdsSpec(averages=AVERAGES, restarts=20), FORTY),
