@@ -33,7 +33,7 @@ SAMPLES_TOGETHER = 16  # of an ensemble, where the spec leaves it open
 
 # ---- points: seconds for 1024 points, and how they grow with the number of points ----------------
 _LOADING = 2.0
-_VIEW, _VIEW_POWER = 0.021, 2.2
+_VIEW, _VIEW_POWER = 0.006, 1.4
 _NETWORK, _NETWORK_POWER = 0.138, 2.0
 _FINE_STEPS, _FINE_VIEW, _FINE_MATCH = 4, 0.4, 0.017
 _MAP = 1.5  # 64 voxels a side
