@@ -1,4 +1,4 @@
-"""Reconstruction tasks on point clouds whose truth is known: ``3x1024``, ``1x300+cg40``, ``2x200+su256``."""
+"""Tasks on clouds whose truth is known: ``3x1024``, ``1x300+cg40``, ``2x200+su256``, ``3x1024~0.01``."""
 
 from __future__ import annotations
 
@@ -16,18 +16,22 @@ from engine.numerics.mixtures import kmeans_points
 from engine.numerics.rotations import random_rotations
 from engine.observations.matched import MatchedPoints
 
-_TASK = re.compile(r"^(\d+)x(\d+)(?:\+cg(\d+))?(?:\+su(\d+))?$")
+_TASK = re.compile(r"^(\d+)x(\d+)(?:\+cg(\d+))?(?:\+su(\d+))?(?:~(0?\.\d+))?$")
 
 
 @dataclass(frozen=True)
 class Task:
-    """``views`` projections of ``view_points`` each, ``coarse`` 3D points, a part of ``subunit`` points."""
+    """``views`` projections of ``view_points`` each, ``coarse`` 3D points, a part of ``subunit`` points.
+
+    ``error`` is the standard deviation of independent errors in the measured points, normalised units.
+    """
 
     name: str
     views: int
     view_points: int
     coarse: int
     subunit: int = 0
+    error: float = 0.0
 
     @classmethod
     def parse(cls, text: str) -> Task:
@@ -35,14 +39,17 @@ class Task:
         if found is None:
             raise SystemExit(
                 f"'{text}' is not a task; write VIEWSxPOINTS, then +cgPOINTS and +suPOINTS where there is a "
-                "coarse model or a known part, e.g. 3x1024 or 1x200+cg30+su128."
+                "coarse model or a known part, e.g. 3x1024 or 1x200+cg30+su128; at the end ~ERROR of the "
+                "projected points, e.g. 3x1024~0.01."
             )
-        return cls(text, *(int(g or 0) for g in found.groups()))
+        *counts, error = found.groups()
+        return cls(text, *(int(g or 0) for g in counts), error=float(error or 0))
 
     def observations(self, truth: NDArray[np.float64], seed: int) -> list[MatchedPoints]:
         """Evidence about a normalised cloud at uniformly random poses.
 
-        As many points as the truth has: its exact projection. Fewer: k-means of the projected points.
+        As many points as the truth has: its exact projection. Fewer: k-means of the projected points. Errors
+        are added to these, and differ between views: so points of different views no longer correspond.
         """
         rotations = random_rotations(self.views, np.random.default_rng(seed))
         out = []
@@ -51,6 +58,9 @@ class Task:
             if self.view_points < len(truth):
                 cloud = kmeans_points(projected, self.view_points, seed=seed)
                 projected, weights = cloud.points_A, cloud.weights
+            if self.error:
+                noise = np.random.default_rng([seed, i]).normal(size=projected.shape)
+                projected = projected + self.error * noise
             out.append(
                 MatchedPoints(f"view {i + 1}", rotation[:2], projected, len(truth), weights=weights, seed=i)
             )

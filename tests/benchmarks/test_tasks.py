@@ -35,7 +35,9 @@ def test_a_task_is_written_as_views_coarse_points_and_known_part(text, expected)
     assert task.name == text
 
 
-@pytest.mark.parametrize("text", ["", "3", "x200", "2x200+su", "2x200+su256+cg30", "2x200+256", "-1x3"])
+@pytest.mark.parametrize(
+    "text", ["", "3", "x200", "2x200+su", "2x200+su256+cg30", "2x200+256", "-1x3", "3x200~", "3x200~1"]
+)
 def test_anything_else_is_refused_with_an_example(text):
     with pytest.raises(SystemExit, match=r"1x200\+cg30\+su128"):
         Task.parse(text)
@@ -58,6 +60,13 @@ def test_every_observation_of_a_task_is_at_peace_with_the_truth(shell):
     assert [o.name for o in observations] == ["view 1", "view 2", "subunit"]
     assert max(energies) < 1e-9
     assert (match_all(observations, x)[2] >= 0).sum() == 256
+
+
+def test_errors_are_independent_between_views_and_as_large_as_stated(shell):
+    exact, erring = (Task.parse(text).observations(shell, seed=1) for text in ("2x1024", "2x1024~0.02"))
+    errors = [(e.targets - o.targets).numpy() for o, e in zip(exact, erring, strict=True)]
+    assert np.std(errors) == pytest.approx(0.02, rel=0.05)
+    assert abs(np.corrcoef(errors[0].ravel(), errors[1].ravel())[0, 1]) < 0.1
 
 
 def test_a_part_larger_than_the_whole_is_refused(shell):
