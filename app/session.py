@@ -17,12 +17,11 @@ from app.evidence import MODELS, ROLE_WORDS, TRUTH, Evidence, Facts, from_spec, 
 from app.history import ABSENT, History, Step, Values, below, prefixed, put_items
 from app.prior_shelf import PriorShelf
 from app.run_folders import new_run_folder
+from app.run_settings import SETTINGS
 from app.run_words import sentence
 from engine.specs.components import NetworkPrior
 from engine.specs.job import DpsSpec, FrameSpec
 from engine.specs.presets import PRESETS
-
-SETTINGS = ("title", "samples", "points", "batch", "seed", "device")
 
 
 class Session(QObject):

@@ -11,6 +11,7 @@ from app.forms import ModelForm
 from app.number_fields import ChoiceBox
 from app.panels.prior_choice import FILE, GAUSSIAN, PriorChoice
 from app.panels.run_frame import FileRow, RunFrame, form_label, rule
+from app.run_settings import SETTINGS
 from engine.specs.components import GaussianPrior, Model, NetworkPrior, is_prior_name
 from engine.specs.job import DpsSpec, FrameSpec
 from engine.specs.samplers import (
@@ -32,7 +33,6 @@ SAMPLERS: dict[str, tuple[str, type[Model]]] = {
     "unconditional": ("Prior alone, no evidence", Unconditional),
 }
 OTHER_PRIORS = ((FILE, "My own weights…"), (GAUSSIAN, "Gaussian control (no shapes)"))
-SETTINGS = ("title", "samples", "seed", "device", "points", "batch")
 
 
 class RunPanel(RunFrame):

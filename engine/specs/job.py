@@ -78,7 +78,7 @@ class DpsSpec(Model):
     )
     shift_error_A: float | None = field(
         None,
-        help="Typical error of the given shifts; none is moved by more than three times as much. Empty takes "
+        help="Typical error of the given shifts; none is moved by more than three times as much; empty takes "
         "a tenth of the object's half-width.",
         unit="Å",
         gt=0,
