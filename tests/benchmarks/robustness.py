@@ -231,6 +231,43 @@ def report(
     return "\n".join(lines)
 
 
+AXES = (
+    ("error of rotations, degrees", {"exact": 0, "turn2": 2, "turn5": 5, "turn10": 10, "turn15": 15}),
+    ("error of shifts, pixels", {"exact": 0, "shift1": 1, "shift3": 3, "shift10": 10}),
+    ("signal over noise", {"snrinf": 3, "snr1": 1, "snr0.3": 0.3, "snr0.1": 0.1, "snr0.05": 0.05}),
+)
+
+
+def figure(cells: dict[str, dict], task: str, names: Sequence[str], path: Path) -> None:
+    """RMSD against each kind of error, with corrections and without; whiskers are standard errors."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    fig, axes = plt.subplots(1, 3, figsize=(9.0, 3.0), sharey=True, layout="constrained")
+    looks = {"stated": ("as stated", "#c44e52", "o"), "corrected": ("corrected", "#4c72b0", "s")}
+    for ax, (title, points) in zip(axes, AXES, strict=True):
+        have = [c for c in points if all(f"{task}/{c}/{n}" in cells for n in names)]
+        for name, (words, colour, marker) in looks.items():
+            values = np.array([[np.mean(cells[f"{task}/{c}/{n}"][name]) for n in names] for c in have])
+            ax.errorbar(
+                [points[c] for c in have], values.mean(1), values.std(1, ddof=1) / np.sqrt(len(names)),
+                label=words, color=colour, marker=marker, capsize=3, markersize=5,
+            )  # fmt: skip
+        ax.set_xlabel(title)
+        ax.spines[["top", "right"]].set_visible(False)
+        if "snrinf" in points:
+            ax.set_xscale("log")
+            ax.invert_xaxis()
+            ax.set_xticks([points[c] for c in have], ["∞" if c == "snrinf" else c[3:] for c in have])
+            ax.minorticks_off()
+    axes[0].set_ylabel("RMSD to 1024 points, Å")
+    axes[0].set_ylim(bottom=0)
+    axes[0].legend(frameon=False)
+    fig.savefig(path, dpi=150)
+
+
 def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
     """Options from the command line."""
     parser = argparse.ArgumentParser(
@@ -245,6 +282,7 @@ def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--prior", default="shipped")
+    parser.add_argument("--figure", type=Path, help="picture of the first task's results")
     parser.add_argument("--json", required=True, type=Path, help="results; finished cells in it are kept")
     return parser.parse_args(words)
 
@@ -267,6 +305,8 @@ def run(options: argparse.Namespace) -> None:
         say=lambda key, c: f"{key}: {np.mean(c['stated']):.2f} -> {np.mean(c['corrected']):.2f} Å",
     )  # fmt: skip
     sys.stdout.write(report(results.cells, tasks, conditions, [names[r] for r in rows]) + "\n")
+    if options.figure:
+        figure(results.cells, tasks[0], [names[r] for r in rows], options.figure)
 
 
 if __name__ == "__main__":
