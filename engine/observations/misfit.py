@@ -118,11 +118,14 @@ def left_open(
     sigma: float,
     prior_sigma: float,
 ) -> Float[Tensor, " points"]:
-    """Variance per coordinate that the evidence leaves open about each point, normalised units².
+    """Variance that evidence leaves open about each point if one projection is mistaken, normalised units².
 
-    A third of the trace of ``(sum_k H_k' H_k / (sigma² + w_k) + I / prior_sigma²)^-1`` at the points' best
-    correspondences, with w_k the variance of a single point about the measured one that stands for its cell:
-    what would remain if the correspondences were right and of shapes nothing were known.
+    With the precision ``A = sum_k H_k' H_k / (sigma² + w_k) + I / prior_sigma²`` at the points' best
+    correspondences, where w_k is the variance of a single point about the measured one that stands for its
+    cell: the largest eigenvalue of ``(A - A_k)^-1``, the variance along the direction that is least
+    determined without projection k, averaged over the projections. A correspondence that no other evidence
+    confirms settles nothing: two views alone always find partners along their common line. Without
+    projections nothing is left out.
 
     Parameters
     ----------
@@ -130,13 +133,18 @@ def left_open(
     sigma : stated error per coordinate.
     prior_sigma : standard deviation per coordinate of an object of which only the size is known.
     """
-    x = x0[None]
-    precision = torch.eye(3, dtype=x0.dtype, device=x0.device).expand(len(x0), 3, 3) / prior_sigma**2
+    x, terms, views = x0[None], [], []
+    eye = torch.eye(3, dtype=torch.float64, device=x0.device)
     for o in observations:
         match = o.match(x)[0]
         row = match.clamp_min(0)
         cells = o.variance[row] / o.share[o.cell[row]]
-        weight = (match >= 0) * o.weight / (sigma**2 + cells)
-        precision = precision + weight[:, None, None] * (o.projector.T @ o.projector)
-    variance: Tensor = torch.linalg.inv(precision).diagonal(dim1=-2, dim2=-1).mean(-1)
-    return variance
+        weight = ((match >= 0) * o.weight / (sigma**2 + cells)).double()
+        terms.append(weight[:, None, None] * (o.projector.T @ o.projector).double())
+        if o.targets.shape[-1] == 2:
+            views.append(terms[-1])
+    total = torch.stack([*terms, (eye / prior_sigma**2).expand(len(x0), 3, 3)]).sum(0)
+    without = [total - view for view in views] or [total]
+    variance = torch.stack([torch.linalg.eigvalsh(a)[:, 0].reciprocal() for a in without]).mean(0)
+    found: Tensor = variance.to(x0.dtype)
+    return found

@@ -105,19 +105,30 @@ def test_points_of_a_filled_body_have_about_the_expected_energy_to_its_coarse_po
     assert 0.6 < ratio < 1.2
 
 
-def test_what_evidence_leaves_open_is_the_posterior_covariance_at_known_correspondences() -> None:
-    """One view sees two of three directions; a second, crossing it, sees the third; cells add their width."""
+def test_what_evidence_leaves_open_is_the_least_determined_direction_without_one_projection() -> None:
+    """Along the axes, so that it can be told by hand."""
     truth = far_apart()
-    x, prior = one(truth)[0], 0.5
-    first = MatchedPoints("a", np.eye(3)[:2], truth[:, :2], len(truth))
-    second = MatchedPoints("b", np.eye(3)[1:], truth[:, 1:], len(truth))
-    seen = 1 / (1 / 0.01**2 + 1 / prior**2)
-    twice = 1 / (2 / 0.01**2 + 1 / prior**2)
-    alone = left_open([first], x, 0.01, prior)
-    np.testing.assert_allclose(alone, (2 * seen + prior**2) / 3, rtol=1e-4)
-    np.testing.assert_allclose(left_open([first, second], x, 0.01, prior), (2 * seen + twice) / 3, rtol=1e-4)
+    x, prior, seen = one(truth)[0], 0.5, 1 / (1 / 0.01**2 + 1 / 0.5**2)
+    first, second, third = (
+        MatchedPoints(n, np.eye(3)[rows], truth[:, rows], len(truth))
+        for n, rows in (("a", [0, 1]), ("b", [1, 2]), ("c", [0, 2]))
+    )
+    # one view taken away, the other leaves its depth open; of three, every direction is still seen by one
+    np.testing.assert_allclose(left_open([first, second], x, 0.01, prior), prior**2, rtol=1e-4)
+    np.testing.assert_allclose(left_open([first, second, third], x, 0.01, prior), seen, rtol=1e-4)
     np.testing.assert_allclose(left_open([], x, 0.01, prior), prior**2, rtol=1e-5)
     part = MatchedPoints("part", np.eye(3), truth[:100], len(truth), partial=True)
     told = left_open([first, part], x, 0.01, prior)
-    assert float(told[:100].max()) < 1e-4  # the known part leaves nothing open, the rest its depth
-    np.testing.assert_allclose(told[100:], alone[100:], rtol=1e-4)
+    np.testing.assert_allclose(told[:100], seen, rtol=1e-4)  # the known part needs no view
+    np.testing.assert_allclose(told[100:], prior**2, rtol=1e-4)
+
+
+def test_coarse_points_leave_the_width_of_their_cells_open() -> None:
+    rng = np.random.default_rng(0)
+    ball = rng.uniform(-1, 1, (900, 3))
+    coarse = kmeans_points(ball, 40, seed=0)
+    map_ = MatchedPoints("coarse", np.eye(3), coarse.points_A, len(ball), weights=coarse.weights)
+    view = MatchedPoints("view", VIEW, ball @ VIEW.T, len(ball))
+    told = float(left_open([view, map_], one(ball)[0], 0.01, 0.6).mean())
+    cell = (8 / 40) ** (2 / 3) / 12  # of a cube with that share of the volume
+    assert told == pytest.approx(cell, rel=0.5)
