@@ -17,6 +17,7 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
+from engine.assignment.exact import assign_points
 from engine.protocols import Points
 from engine.sampling.likelihood import Likelihood
 
@@ -43,8 +44,13 @@ def systematic(weights: Float[Tensor, " n"], offset: float) -> Indices:
 
 
 def spread(x: Points) -> float:
-    """Root mean squared distance of samples from their mean, point by point; 0 for one sample."""
-    return float((x - x.mean(0)).square().sum(-1).mean().sqrt())
+    """Root mean squared distance of samples from their mean, 0 for one sample.
+
+    Points have no names: each sample's are first put in the order of the first's by an exact assignment.
+    """
+    order = assign_points(x[:1].expand_as(x), x)
+    named = x.gather(1, order[..., None].expand_as(x))
+    return float((named - named.mean(0)).square().sum(-1).mean().sqrt())
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,16 @@ def test_systematic_drawing_gives_each_its_expected_number_within_one() -> None:
     torch.testing.assert_close(counts.double().mean(0), 9 * weights.double(), atol=0.02, rtol=0)
 
 
+def test_the_spread_does_not_depend_on_the_order_of_points() -> None:
+    g = torch.Generator().manual_seed(3)
+    truth = torch.randn(60, 3, generator=g)
+    x = truth + 0.01 * torch.randn(5, 60, 3, generator=g)
+    shuffled = torch.stack([one[torch.randperm(60, generator=g)] for one in x])
+    assert spread(shuffled) == pytest.approx(spread(x), rel=1e-5)
+    # each of n samples lies sqrt((n - 1) / n) of its error from their mean, in each of three directions
+    assert spread(x) == pytest.approx(0.01 * (3 * 4 / 5) ** 0.5, rel=0.1)
+
+
 class Known(Likelihood):
     """Energies as they are given, and a record of who went on."""
 
