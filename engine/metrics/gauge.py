@@ -5,21 +5,20 @@ So the evidence is asked without the prior. A control ensemble is drawn by the s
 evidence with a prior that knows the object's size and nothing of its shape (an isotropic Gaussian), and a
 second one, *free*, from that prior without any evidence, which is plain noise of that size.
 
-Clouds carry no names, so both are matched to the points that are shown, each cloud by the exact assignment
-with the least summed squared distance. With m_i a point as shown, c its partners in the control and f those
-in the free clouds::
+Clouds carry no names, so a point as shown, m_i, is compared with whatever point of a cloud is nearest to it::
 
-    w_i² = mean |c - m_i|²     what the evidence alone leaves open about the point
-    v_i² = mean |f - m_i|²     what was open before there was any evidence
+    w_i² = mean over the control of min |c - m_i|²      how near the evidence alone puts a point
+    v_i² = mean over the free clouds of min |f - m_i|²  how near chance does
     gauge_i = min(1, median of w_j / v_j over the point i and its eight neighbours j)
 
-A single partner is a matter of chance, as an exchange between neighbours costs little: hence the median.
+(A one-to-one assignment was tried first. Where half of an object is open, its points are dealt out over
+the other half, too, and known points lose the partners that lie exactly on them.)
 
 It is the inverse of the ratio of prior-only spread to posterior spread, both under the prior that knows no
 shapes, and both about the point as shown: where the learned prior has moved it away from where the evidence
-alone would put it, that counts as left to the prior, too. 0: the evidence alone puts the point here. 1: the
-evidence says nothing about it; what is shown is the prior's. Matching lets any point of the control stand in,
-so a point inside an evenly filled body is never far from one: compare within a picture, not across objects.
+alone would put it, that counts as left to the prior, too. 0: the evidence alone puts a point here. 1: it does
+so no better than chance; what is shown is the prior's. The finest that can be told is the distance between
+points, which evidence in coarse cells does not undercut: compare within a picture, not across objects.
 """
 
 from __future__ import annotations
@@ -55,14 +54,9 @@ def gauge(shown: FloatArray, control: FloatArray, free: FloatArray) -> NDArray[n
 
 
 def distances(shown: FloatArray, clouds: FloatArray) -> NDArray[np.float64]:
-    """Root mean square distance (p,) of each point (p, 3) to its partners in clouds (n, p, 3)."""
-    return np.asarray(np.sqrt(((partners(shown, clouds) - shown) ** 2).sum(-1).mean(0)))
-
-
-def partners(shown: FloatArray, clouds: FloatArray) -> NDArray[np.float64]:
-    """Clouds (n, p, 3) with each one's points in the order of the points (p, 3) that they are assigned to."""
-    array = np.asarray(clouds, np.float64)
-    return np.take_along_axis(array, assigned(shown, array)[..., None], 1)
+    """Root mean square distance (p,) of each point (p, 3) to the nearest one in clouds (n, k, 3)."""
+    nearest = [cKDTree(cloud).query(shown)[0] ** 2 for cloud in np.asarray(clouds, np.float64)]
+    return np.asarray(np.sqrt(np.mean(nearest, axis=0)))
 
 
 def assigned(shown: FloatArray, clouds: FloatArray) -> NDArray[np.int64]:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from engine.metrics.gauge import distances, free_clouds, gauge, partners
+from engine.metrics.gauge import assigned, distances, free_clouds, gauge
 from engine.observations.matched import MatchedPoints
 from engine.pipelines.draw import draw
 from engine.priors.edm import GaussianDenoiser
@@ -80,8 +80,8 @@ def test_where_the_prior_has_moved_a_point_counts_as_left_to_it() -> None:
     assert np.median(found[first]) < 0.05
 
 
-def test_partners_are_the_best_one_to_one_matching() -> None:
+def test_distances_are_those_to_the_nearest_point_and_assignments_are_one_to_one() -> None:
     shown = np.array([[0.0, 0, 0], [10.0, 0, 0]])
-    clouds = np.array([[[10.0, 1, 0], [0.0, 2, 0]], [[0.0, 0, 0], [10.0, 0, 0]]])
-    np.testing.assert_array_equal(partners(shown, clouds)[0], clouds[0][::-1])
-    np.testing.assert_allclose(distances(shown, clouds), np.sqrt([(4 + 0) / 2, (1 + 0) / 2]))
+    clouds = np.array([[[10.0, 1, 0], [9.0, 0, 0]], [[0.0, 0, 0], [10.0, 0, 0]]])
+    np.testing.assert_allclose(distances(shown, clouds), np.sqrt([(81 + 0) / 2, (1 + 0) / 2]))
+    np.testing.assert_array_equal(assigned(shown, clouds), [[1, 0], [0, 1]])
