@@ -13,6 +13,7 @@ from engine.errors import SpecError
 from engine.events import Event, Notice
 from engine.numerics.rotations import random_rotations
 from engine.observations.evidence import Evidence, estimate_frame
+from engine.pipelines import placing
 from engine.pipelines.context import RunContext
 from engine.pipelines.placing import place_parts
 from engine.priors.edm import GaussianDenoiser
@@ -27,7 +28,9 @@ def context(folder: Path, events: list[Event]) -> RunContext:
     return RunContext(folder, events.append, lambda: False, torch.device("cpu"), "CPU")
 
 
-def test_a_part_finds_its_place_among_views(tmp_path: Path) -> None:
+def test_a_part_finds_its_place_among_views(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(placing, "STEPS", 10)
+    monkeypatch.setattr(placing, "CLOUDS", 2)
     whole, part = split()
     rng = np.random.default_rng(4)
     views = [
