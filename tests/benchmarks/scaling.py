@@ -28,6 +28,7 @@ from scipy.spatial import cKDTree
 from tests.benchmarks.tasks import data_folder
 
 POINTS, SAMPLES, VIEWS = (256, 512, 1024, 2048, 4096), (1, 2, 5, 10, 20), (1, 3, 6, 12)
+SECONDS = (1, 2, 5, 10, 20, 50, 100, 200, 500)
 USUAL = {"points": 1024, "samples": 10, "views": 6}
 """What is not varied, but for the samples of the other two series: one, since they add up."""
 COLUMNS = ("series", "points", "samples", "views", "peak_MB", "cpu_s", "wall_s", "steps")
@@ -133,7 +134,11 @@ def figure(rows: list[dict[str, str]], path: Path) -> None:
             if not column:
                 axis.set_ylabel(label)
             if row:
+                low, high = (f(float(r["cpu_s"]) for r in rows) for f in (min, max))
                 axis.set_yscale("log")
+                axis.set_yticks(SECONDS, [str(v) for v in SECONDS])
+                axis.set_yticks([], minor=True)
+                axis.set_ylim(low / 1.3, high * 1.3)
                 axis.set_xlabel(series)
             else:
                 axis.axhline(4, color="#c44e52", linestyle="--", linewidth=1)
