@@ -262,19 +262,12 @@ def table(cells: dict[str, list[Cell]], model: ErrorModel) -> str:
 
 def collected(options: argparse.Namespace, clouds: CloudSet, **changes: Any) -> dict[str, list[Cell]]:
     """Cells by ``task/method``."""
-    tasks = options.tasks.split(",")
-    rows = [
-        r
-        for r in rows_of(options, len(clouds.points))
-        if all((options.work / f"{r:03d}_{t}.npz").is_file() for t in tasks)
-    ]
-    return {
-        f"{task}/{method}": [
-            cell_of(options.work / f"{r:03d}_{task}.npz", task, method, float(clouds.scale_A[r]), **changes)
-            for r in rows
-        ]
-        for method, task in product(METHODS, tasks)
-    }
+    found: dict[str, list[Cell]] = {}
+    for method, task, row in product(METHODS, options.tasks.split(","), rows_of(options, len(clouds.points))):
+        path, scale_A = options.work / f"{row:03d}_{task}.npz", float(clouds.scale_A[row])
+        if path.is_file():
+            found.setdefault(f"{task}/{method}", []).append(cell_of(path, task, method, scale_A, **changes))
+    return found
 
 
 def curve(cells: Sequence[Cell], model: ErrorModel) -> Floats:
