@@ -19,6 +19,7 @@ from engine.types import Frame
 SHIFT_SHARE = 0.1  # of the half-width: typical error of shifts where none is stated
 # Corrections smaller than that are no news; shifts as a share of the half-width.
 TOLD_DEG, TOLD_SHIFT, TOLD_PERCENT = 0.5, 0.005, 0.2
+CONTRADICTION = 0.03  # of the half-width: difference among views that is told
 MOST_TOLD = 6
 
 
@@ -91,6 +92,12 @@ def correct_poses(
         out[i], report = _corrected(evidence[i], views[k], fit, k, frame, spec.outlier_weight)
         reports.append(report)
     _tell(reports, spec, errors, frame, notify)
+    left = float(np.median([r.disagreement_A for r in reports if not r.outlier]))
+    if not shapes and left > CONTRADICTION * frame.scale_A:
+        notify(
+            f"The projections still differ from each other by {left:.2g} Å along common lines. Their poses may "
+            "be further off than stated, or they are noisy, or don't show one object."
+        )
     return out, reports
 
 

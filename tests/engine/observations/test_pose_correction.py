@@ -221,3 +221,14 @@ def test_a_coarse_shape_with_few_points_counts() -> None:
     ]
     assert np.mean(after) < 0.6 * np.mean(before)
     assert fixed[2] is shape
+
+
+def test_views_of_different_objects_are_told() -> None:
+    rotations = random_rotations(3, np.random.default_rng(2))
+    several = [
+        Evidence(f"view {k}", r[:2], np.zeros(2), 80 * cloud(10 + k) @ r[:2].T)
+        for k, r in enumerate(rotations)
+    ]
+    told: list[str] = []
+    correct_poses(several, SPEC, told.append)
+    assert any("still differ from each other" in t for t in told)
