@@ -95,8 +95,8 @@ def correct_poses(
     left = float(np.median([r.disagreement_A for r in reports if not r.outlier]))
     if not shapes and left > CONTRADICTION * frame.scale_A:
         notify(
-            f"The projections still differ from each other by {left:.2g} Å along common lines. Their poses may "
-            "be further off than stated, or they are noisy, or don't show one object."
+            f"The projections still differ from each other by {left:.2g} Å along common lines. Their poses "
+            "may be further off than stated, or they are noisy, or don't show one object."
         )
     return out, reports
 

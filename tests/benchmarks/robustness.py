@@ -248,14 +248,18 @@ def figure(cells: dict[str, dict], task: str, names: Sequence[str], path: Path) 
     fig, axes = plt.subplots(1, 3, figsize=(9.0, 3.0), sharey=True, layout="constrained")
     looks = {"stated": ("as stated", "#c44e52", "o"), "corrected": ("corrected", "#4c72b0", "s")}
     for ax, (title, points) in zip(axes, AXES, strict=True):
-        have = [c for c in points if all(f"{task}/{c}/{n}" in cells for n in names)]
+        have = [c for c in points if sum(f"{task}/{c}/{n}" in cells for n in names) > 1]
+        shared = [n for n in names if all(f"{task}/{c}/{n}" in cells for c in have)]
+        if not shared:
+            continue
         for name, (words, colour, marker) in looks.items():
-            values = np.array([[np.mean(cells[f"{task}/{c}/{n}"][name]) for n in names] for c in have])
+            values = np.array([[np.mean(cells[f"{task}/{c}/{n}"][name]) for n in shared] for c in have])
             ax.errorbar(
-                [points[c] for c in have], values.mean(1), values.std(1, ddof=1) / np.sqrt(len(names)),
+                [points[c] for c in have], values.mean(1), values.std(1, ddof=1) / np.sqrt(len(shared)),
                 label=words, color=colour, marker=marker, capsize=3, markersize=5,
             )  # fmt: skip
         ax.set_xlabel(title)
+        ax.set_title(f"{len(shared)} structures", fontsize="small")
         ax.spines[["top", "right"]].set_visible(False)
         if "snrinf" in points:
             ax.set_xscale("log")
