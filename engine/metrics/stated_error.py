@@ -11,8 +11,8 @@ s_i is the spread of the point between the n members (:func:`engine.metrics.ense
 follows wrong correspondences. g_i² is the variance that the evidence leaves open about the point along the
 least determined direction if one of the projections is mistaken about it
 (:func:`engine.observations.misfit.left_open`): next to nothing where several views of single points cross,
-the width of a cell where nothing but a coarse point confirms a view, the object's size where nothing was
-measured. There the prior decides, and the members may all be wrong in the same way.
+the width of a cell where nothing but a coarse point confirms a view, much of the object's size where nothing
+does. There the prior decides, and the members may all be wrong in the same way.
 The factor counts that the mean of n members is itself uncertain.
 
 The distance e_i of the mean point to the true one is taken to follow ``e_i² / 3 variance_i ~ F(3,
@@ -115,7 +115,7 @@ class ErrorModel:
         return StatedError(np.sqrt(variance * 3 * fdtri(3, freedom, SHARE)), freedom)
 
 
-CALIBRATED = ErrorModel(own=0.191, left_open=0.048, own_freedom=8.9, open_freedom=18.6)
+CALIBRATED = ErrorModel(own=0.192, left_open=0.071, own_freedom=9.3, open_freedom=16.5)
 """Shipped prior, proximal sampler; ``python -m tests.benchmarks.calibration --half dev --limit 4 --tasks
 3x1024,1x1024+cg40,5x1024,2x900+cg30 --fit DIR``."""
 

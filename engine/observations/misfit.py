@@ -131,7 +131,7 @@ def left_open(
     ----------
     x0 : points as shown.
     sigma : stated error per coordinate.
-    prior_sigma : standard deviation per coordinate of an object of which only the size is known.
+    prior_sigma : standard deviation per coordinate that the prior leaves where nothing was measured.
     """
     x, terms, views = x0[None], [], []
     eye = torch.eye(3, dtype=torch.float64, device=x0.device)

@@ -64,7 +64,7 @@ def write_results(
     write_values("spread", spread_of_matched(points_A))
     sigma, error = stated_sigma(spec.sampler), None
     if ensemble.kind == "posterior" and observations:
-        error = error_of(observations, points_A, frame, sigma, prior)
+        error = error_of(observations, points_A, frame, sigma)
     if error is not None:
         write_npy(results / "error_freedom.npy", error.freedom.astype(np.float32))
         write_values("error", error.radius)

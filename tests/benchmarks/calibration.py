@@ -35,7 +35,7 @@ from engine.metrics.reliability import LEVELS, distances_to
 from engine.metrics.stated_error import CALIBRATED, SHARE, ErrorModel, StatedError
 from engine.observations.misfit import left_open
 from engine.pipelines.draw import draw
-from engine.pipelines.trust import SIGMA_DATA, STATED_SIGMA
+from engine.pipelines.trust import DEPTH_SIGMA, STATED_SIGMA
 from engine.priors.checkpoint import load_prior, resolve, sha256
 from engine.priors.edm import GaussianDenoiser
 from engine.sampling.schedules import sample_seeds
@@ -155,7 +155,7 @@ def cell_of(path: Path, task: str, method: str, scale_A: float, members: int | N
     drawn = matched(drawn)
     mean = drawn.mean(0)
     observations = Task.parse(task).observations(truth, 0)
-    left = left_open(observations, torch.tensor(mean, dtype=torch.float32), STATED_SIGMA, SIGMA_DATA)
+    left = left_open(observations, torch.tensor(mean, dtype=torch.float32), STATED_SIGMA, DEPTH_SIGMA)
     return Cell(
         task, spread_of_matched(drawn) * scale_A, left.double().numpy() * scale_A**2,
         distances_to(mean, truth) * scale_A, len(drawn),
@@ -299,7 +299,7 @@ def run(options: argparse.Namespace) -> None:
             f"own_freedom={model.own_freedom:.1f}, open_freedom={model.open_freedom:.1f})\n"
         )
     sys.stdout.write(table(cells, model) + "\n")
-    for count in (2, 3):
+    for count in () if options.fit else (2, 3):
         fewer = collected(options, clouds, members=count)
         net = {k: v for k, v in fewer.items() if k.endswith("/net")}
         sys.stdout.write(f"\nof {count} members:\n{table(net, model)}\n")

@@ -25,7 +25,7 @@ from engine.metrics.gauge import assigned, free_clouds, gauge
 from engine.metrics.stated_error import CALIBRATED
 from engine.observations.misfit import left_open
 from engine.pipelines.draw import draw
-from engine.pipelines.trust import STATED_SIGMA
+from engine.pipelines.trust import DEPTH_SIGMA, STATED_SIGMA
 from engine.priors.checkpoint import load_prior, resolve
 from engine.priors.edm import GaussianDenoiser
 from engine.sampling.schedules import sample_seeds
@@ -83,9 +83,7 @@ def run(options: argparse.Namespace) -> None:
         share = gauge(shown, control, free_clouds(FREE, len(shown), card.sigma_data))
         # which half each shown point belongs to: that of its partner in the truth
         labelled = np.isin(assigned(shown, truth[None])[0], known_part(truth, PART, 0))
-        left = left_open(
-            observations, torch.tensor(shown, dtype=torch.float32), STATED_SIGMA, card.sigma_data
-        )
+        left = left_open(observations, torch.tensor(shown, dtype=torch.float32), STATED_SIGMA, DEPTH_SIGMA)
         values = (share, spread_of_matched(members), CALIBRATED.stated(members, left.double().numpy()).radius)
         areas = [higher(v, ~labelled) for v in values]
         table.append(areas)

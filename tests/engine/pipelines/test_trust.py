@@ -79,7 +79,7 @@ def test_a_run_leaves_spread_error_and_gauge_in_one_order(tmp_path: Path) -> Non
     assert error is not None
     np.testing.assert_array_equal(error.radius, values["error"])
     assert error.freedom.shape == (POINTS,)
-    again = error_of(views(lumps(POINTS), 3), members, FRAME, stated_sigma(SAMPLER), network())
+    again = error_of(views(lumps(POINTS), 3), members, FRAME, stated_sigma(SAMPLER))
     assert again is not None
     np.testing.assert_allclose(again.radius, error.radius, rtol=1e-4)
     assert read_stated_error(results, POINTS + 1) is None
@@ -149,7 +149,7 @@ def test_against_a_truth_the_stated_error_is_judged() -> None:
     points = matched(points)
     ensemble = Ensemble(points, "posterior", FRAME, energies, ("a", "b", "c"), np.arange(4))
     truth = FRAME.to_A(lumps(POINTS).double().numpy())
-    error = error_of(views(lumps(POINTS), 3), points, FRAME, stated_sigma(SAMPLER), None)
+    error = error_of(views(lumps(POINTS), 3), points, FRAME, stated_sigma(SAMPLER))
     assert error is not None
     judged = evaluate(ensemble, truth, error=error)["stated_error"]["reliability"]
     huge = StatedError(20 * error.radius, error.freedom)
