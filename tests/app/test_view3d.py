@@ -309,7 +309,9 @@ def test_a_click_on_a_surface_is_on_it(window: MainWindow) -> None:
     np.testing.assert_allclose(isosurface(density, 0.0).vertices.mean(0), (10, 0, 0), atol=0.1)
 
 
-def test_gauge_and_stated_error_are_offered_where_a_run_has_written_them(window: MainWindow, tmp_path: Path) -> None:
+def test_gauge_and_stated_error_are_offered_where_a_run_has_written_them(
+    window: MainWindow, tmp_path: Path
+) -> None:
     cloud, colours = show_cloud(window), feature(window, "laid_over").colours
     results = tmp_path / "run" / "results"
     results.mkdir(parents=True)
