@@ -80,7 +80,7 @@ def test_cancel_one_run_then_finish_and_export_another(window: MainWindow, tmp_p
     # No truth was given: the spread is shown, and no RMSD is claimed.
     assert not window.results.spread.isHidden()
     assert window.results.fsc.isHidden()
-    assert {m.label for m in window.results.measures} == {"Misfit to the evidence"}
+    assert {m.label for m in window.results.measures} == {"Misfit to the evidence", "Misfit, 1 as stated"}
 
     # What the samples agree on lies where the object is.
     truth = phantom.cloud()
