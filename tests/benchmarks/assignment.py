@@ -2,8 +2,8 @@
 
 ``python -m tests.benchmarks.assignment --data DIR --tasks 6x1024,4x800,1x300+cg40,2x200+su256``
 
-A run of the default sampler is recorded: what each observation is asked to match at each step, for a batch of
-samples. Then, at every few noise levels, all problems of that level (samples x observations) are solved by
+A run of the proximal sampler is recorded, each view matched by itself: what each observation is asked to
+match at each step, for a batch of samples. Then, at every few noise levels, all problems of that level (samples x observations) are solved by
 each contender, on as many threads as there are cores, in turns. ``verglas`` goes through every step, so that
 its duals are those of a real run; the others have no memory. Costs are made before the clock starts, for
 those that need them: in float32 for scipy and lapx. Where targets stand for several points, scipy and lapx
@@ -67,7 +67,7 @@ def truth(options: argparse.Namespace) -> np.ndarray:
 
 
 def record(points: np.ndarray, task: Task, options: argparse.Namespace) -> tuple[list[Recorded], list[float]]:
-    """Run the default sampler and keep what is matched; also the noise levels."""
+    """Run the proximal sampler, each view by itself, and keep what is matched; also the noise levels."""
     kept = [Recorded(o, []) for o in task.observations(points, options.seed)]
 
     class Spy:
@@ -86,7 +86,7 @@ def record(points: np.ndarray, task: Task, options: argparse.Namespace) -> tuple
     draw(
         prior,
         [Spy(r) for r in kept],
-        Proximal(),
+        Proximal(matching="independent"),
         sample_seeds(options.seed, options.batch),
         points=len(points),
         device=torch.device("cpu"),

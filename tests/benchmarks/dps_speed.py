@@ -65,6 +65,7 @@ class Timed:
     def __init__(self, observation: MatchedPoints, clock: Clock, scipy: bool) -> None:
         self.observation = observation
         self.match = clock.wrap(self.by_scipy if scipy else observation.match)
+        self.rematch = clock.wrap(observation.rematch)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.observation, name)
