@@ -38,7 +38,7 @@ def auction(p: Problem, step: float, owner: NDArray[np.int32]) -> None:
     while left > 0:
         left -= 1
         i = waiting[left]
-        j, _, cost, second = best_two(p, i)
+        j, cost, second = best_two(p, i)
         # the cheapest place of the column, an empty one if there is one
         place = p.first[j]
         for s in range(p.first[j], p.first[j + 1]):

@@ -168,8 +168,8 @@ def look_up(p: Problem, i: int) -> None:
 
 
 @inlined
-def best_two(p: Problem, i: int) -> tuple[int, float, float, float]:
-    """Row ``i``'s best column, its value, its value without the dual, and the second best column's value.
+def best_two(p: Problem, i: int) -> tuple[int, float, float]:
+    """Row ``i``'s best column, its value without the dual, and the second best column's value.
 
     The second may be given too small, never too large, and not where the list can tell it.
     """
@@ -183,22 +183,22 @@ def best_two(p: Problem, i: int) -> tuple[int, float, float, float]:
             elif value < second:
                 second = value
         if fresh or (second <= p.bound[i]):
-            return best, first, cost, min(second, p.bound[i])
+            return best, cost, min(second, p.bound[i])
         look_up(p, i)
         fresh = True
 
 
 @inlined
-def best_one(p: Problem, i: int) -> tuple[int, float, float]:
-    """Row ``i``'s best column, its value, and its value without the dual."""
+def best_one(p: Problem, i: int) -> tuple[int, float]:
+    """Row ``i``'s best column and its value."""
     fresh = False
     while True:
-        best, first, cost = -1, NEVER, 0.0
+        best, first = -1, NEVER
         for k in range(p.number[i]):
             value = p.cost[i, k] - p.v[p.listed[i, k]]
             if value < first:
-                first, best, cost = value, p.listed[i, k], p.cost[i, k]
+                first, best = value, p.listed[i, k]
         if fresh or first <= p.bound[i]:  # of a new list, rounding may put the best above the bound
-            return best, first, cost
+            return best, first
         look_up(p, i)
         fresh = True

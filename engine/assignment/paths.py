@@ -58,9 +58,28 @@ def _pop(key: NDArray[np.float64], heap: NDArray[np.int32], at: NDArray[np.int32
     return int(node)
 
 
+@inlined
+def _queue(
+    key: NDArray[np.float64],
+    heap: NDArray[np.int32],
+    at: NDArray[np.int32],
+    size: int,
+    seen: NDArray[np.int32],
+    many_seen: int,
+    node: int,
+    distance: float,
+) -> tuple[int, int]:
+    """Give a node a distance and its place in the queue; what is new is noted, to be cleared afterwards."""
+    if key[node] == NEVER:
+        seen[many_seen] = node
+        many_seen += 1
+    key[node] = distance
+    return _lift(key, heap, at, size, node), many_seen
+
+
 @compiled
-def settle(p: Problem, owner: NDArray[np.int32], place: NDArray[np.int32]) -> int:
-    """Keep the rows that own their best column, give free places to others; returns how many are left.
+def settle(p: Problem, owner: NDArray[np.int32], place: NDArray[np.int32]) -> None:
+    """Keep the rows that own their best column, give free places to others whose best has some.
 
     Afterwards what is owned costs nothing in reduced costs, as augmenting paths need it.
 
@@ -75,7 +94,7 @@ def settle(p: Problem, owner: NDArray[np.int32], place: NDArray[np.int32]) -> in
         for i in range(n):
             if (owner[i] < 0) != (turn == 1):
                 continue
-            best, value, _ = best_one(p, i)
+            best, value = best_one(p, i)
             if turn == 0:
                 for k in range(p.number[i]):
                     if p.listed[i, k] == owner[i] and p.cost[i, k] - p.v[owner[i]] <= value:
@@ -88,10 +107,6 @@ def settle(p: Problem, owner: NDArray[np.int32], place: NDArray[np.int32]) -> in
                 used[best] += 1
             else:
                 owner[i] = -1
-    left = 0
-    for i in range(n):
-        left += owner[i] < 0
-    return left
 
 
 @compiled
@@ -119,7 +134,7 @@ def augment(p: Problem, owner: NDArray[np.int32], place: NDArray[np.int32]) -> N
             continue
         size, many_seen, many_closed, sink = 0, 0, 0, -1
         nearest = NEVER  # free column so far: what lies farther need not be queued
-        _, value, _ = best_one(p, start)
+        _, value = best_one(p, start)
         row, offset[start] = start, -value  # distance of the row less its potential
         column, next_place = -1, 0
         while sink < 0:
@@ -128,19 +143,15 @@ def augment(p: Problem, owner: NDArray[np.int32], place: NDArray[np.int32]) -> N
                     j = p.listed[row, k]
                     distance = offset[row] + p.cost[row, k] - p.v[j]
                     if not done[j] and distance < key[j] and distance < nearest:
-                        if key[j] == NEVER:
-                            seen[many_seen] = j
-                            many_seen += 1
+                        before[j] = row
                         if used[j] < p.capacity[j]:
                             nearest = distance
-                        key[j], before[j] = distance, row
-                        size = _lift(key, heap, at, size, j)
+                        size, many_seen = _queue(key, heap, at, size, seen, many_seen, j, distance)
                 reach[row] = p.bound[row]
                 if offset[row] + reach[row] < nearest:
-                    key[m + row] = offset[row] + reach[row]
-                    seen[many_seen] = m + row
-                    many_seen += 1
-                    size = _lift(key, heap, at, size, m + row)
+                    size, many_seen = _queue(
+                        key, heap, at, size, seen, many_seen, m + row, offset[row] + reach[row]
+                    )
             if column >= 0 and next_place < p.first[column] + used[column]:
                 row = holder[next_place]  # rows that own the column can be had at its distance
                 next_place += 1
@@ -239,15 +250,11 @@ def _farther(
                 continue
             distance = offset[i] + p.value[j]
             if not done[j] and distance < key[j] and distance < nearest:
-                if key[j] == NEVER:
-                    seen[many_seen] = j
-                    many_seen += 1
+                before[j] = i
                 if used[j] < p.capacity[j]:
                     nearest = distance
-                key[j], before[j] = distance, i
-                size = _lift(key, heap, at, size, j)
+                size, many_seen = _queue(key, heap, at, size, seen, many_seen, j, distance)
     if beyond and offset[i] + limit < nearest:
         reach[i] = limit
-        key[m + i] = offset[i] + limit
-        size = _lift(key, heap, at, size, m + i)
+        size, many_seen = _queue(key, heap, at, size, seen, many_seen, m + i, offset[i] + limit)
     return size, many_seen, nearest

@@ -107,9 +107,7 @@ def expected_energy(observation: MatchedPoints, sigma: float) -> float:
     Points that share a measured point lie about it as wide as its cell, ``a²/12`` per coordinate
     (:func:`~engine.observations.matched.cell_variance`); those alone only as far as the error.
     """
-    rows = observation.share[observation.cell]
-    per_coordinate = sigma**2 + observation.variance / rows
-    return float(observation.targets.shape[-1] * per_coordinate.mean())
+    return float(observation.targets.shape[-1] * (sigma**2 + observation.spread).mean())
 
 
 def left_open(
@@ -138,8 +136,7 @@ def left_open(
     for o in observations:
         match = o.match(x)[0]
         row = match.clamp_min(0)
-        cells = o.variance[row] / o.share[o.cell[row]]
-        weight = ((match >= 0) * o.weight / (sigma**2 + cells)).double()
+        weight = ((match >= 0) * o.weight / (sigma**2 + o.spread[row])).double()
         terms.append(weight[:, None, None] * (o.projector.T @ o.projector).double())
         if o.targets.shape[-1] == 2:
             views.append(terms[-1])

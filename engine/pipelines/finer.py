@@ -21,6 +21,7 @@ from engine.io.ensemble import write_ensemble
 from engine.io.export import typical_distance_A
 from engine.metrics.ensemble import matched
 from engine.metrics.rmsd import rmsd_atoms
+from engine.numerics.alignment import superpose
 from engine.observations.evidence import Evidence, to_observations
 from engine.observations.gather import gather
 from engine.observations.matched import MatchedPoints
@@ -75,10 +76,8 @@ def moved_alike(
     before: NDArray[np.floating], after: NDArray[np.floating], points: NDArray[np.floating]
 ) -> NDArray[np.float64]:
     """Points (m, 3) under the rigid motion that takes ``before`` to ``after`` (l, 3); least squares."""
-    middle, target = np.mean(before, axis=0), np.mean(after, axis=0)
-    u, _, vt = np.linalg.svd((after - target).T @ (before - middle))
-    sign = np.diag([1.0, 1.0, np.linalg.det(u @ vt)])
-    return np.asarray((points - middle) @ (u @ sign @ vt).T + target, np.float64)
+    turn, shift = superpose(before, after)
+    return np.asarray(points @ turn.T + shift, np.float64)
 
 
 def _silent(note: str) -> None:

@@ -18,7 +18,7 @@ from torch import Tensor
 from engine.protocols import Denoiser, Points
 from engine.sampling.likelihood import Likelihood
 from engine.sampling.posterior import OnStep
-from engine.sampling.schedules import SampleNoise, level
+from engine.sampling.schedules import SampleNoise, gaussian_error, level
 from engine.sampling.steering import Steer
 
 
@@ -63,7 +63,7 @@ def daps(
     x = levels[0] * noise.normal(points, 3)
     for i, (t, t_next) in enumerate(zip(levels, levels[1:], strict=False)):
         guess = flow(prior, x, t, calls=calls, lowest=levels[-2])
-        variance = (spread * t) ** 2 / (spread**2 + t**2)
+        variance = gaussian_error(spread, t)
         if t_next == 0:  # the last draw would only add noise of this size
             x = likelihood.mean(guess, variance)
             on_step(i, t, x)

@@ -57,6 +57,11 @@ def sample_seeds(seed: int, samples: int) -> list[int]:
     ]
 
 
+def gaussian_error(spread: float, sigma: float) -> float:
+    """Variance of a coordinate, a priori ``N(0, spread²)``, once it is seen with noise ``sigma``."""
+    return (spread * sigma) ** 2 / (spread**2 + sigma**2)
+
+
 def level(sigma: float, x: Float[Tensor, "n points 3"]) -> Float[Tensor, " n"]:
     """The same noise level for every sample of a batch."""
     return torch.full((len(x),), sigma, device=x.device, dtype=x.dtype)

@@ -17,7 +17,7 @@ from torch import Tensor
 from engine.protocols import Denoiser, Points
 from engine.sampling.likelihood import Likelihood
 from engine.sampling.posterior import OnStep
-from engine.sampling.schedules import SampleNoise, level
+from engine.sampling.schedules import SampleNoise, gaussian_error, level
 from engine.sampling.steering import Steer
 
 
@@ -35,8 +35,7 @@ def denoised(
         s, s_next = rho * (1 - i / calls), rho * (1 - (i + 1) / calls)
         clean, share = prior(x, level(s, x)), (s_next / s) ** 2
         x = clean + share * (x - clean)
-        error = (spread * s) ** 2 / (spread**2 + s**2)
-        variance = s_next**2 * (1 - share) + (1 - share) ** 2 * error
+        variance = s_next**2 * (1 - share) + (1 - share) ** 2 * gaussian_error(spread, s)
         x = x + math.sqrt(variance) * noise.normal(*x.shape[1:])
     return x
 

@@ -3,11 +3,11 @@
 ``python -m tests.benchmarks.assignment --data DIR --tasks 6x1024,4x800,1x300+cg40,2x200+su256``
 
 A run of the proximal sampler is recorded, each view matched by itself: what each observation is asked to
-match at each step, for a batch of samples. Then, at every few noise levels, all problems of that level (samples x observations) are solved by
-each contender, on as many threads as there are cores, in turns. ``verglas`` goes through every step, so that
-its duals are those of a real run; the others have no memory. Costs are made before the clock starts, for
-those that need them: in float32 for scipy and lapx. Where targets stand for several points, scipy and lapx
-get copies, POT masses.
+match at each step, for a batch of samples. Then, at every few noise levels, all problems of that level
+(samples x observations) are solved by each contender, on as many threads as there are cores, in turns.
+``verglas`` goes through every step, so that its duals are those of a real run; the others have no memory.
+Costs are made before the clock starts, for those that need them: in float32 for scipy and lapx. Where
+targets stand for several points, scipy and lapx get copies, POT masses.
 
 Each contender's gap is ``total cost / scipy's - 1``, in float64. Without a data folder the objects are lumps.
 """
