@@ -27,6 +27,7 @@ from engine.io.streams import check_file, head, is_gzipped, read_text, refuse_fo
 from engine.io.structure import looks_like_structure, read_structure
 from engine.specs.codec import load_spec
 from engine.specs.job import TrainPriorSpec
+from engine.specs.known_poses import KnownPosesSpec
 from engine.specs.sds import SdsSpec, TrainDenoiserSpec
 
 Kind = Literal[
@@ -319,6 +320,11 @@ def _spec(path: Path) -> FileSummary:
     elif isinstance(spec, SdsSpec):
         what = "A consensus volume" if spec.volumes == "one" else "One volume per class average"
         lines = [f"{what} from {Path(spec.averages.file).name}", f"Symmetry {spec.symmetry}"]
+    elif isinstance(spec, KnownPosesSpec):
+        lines = [
+            f"A volume at known poses from {Path(spec.images.poses).name}",
+            f"Method {spec.method.kind}, symmetry {spec.symmetry}",
+        ]
     else:
         count = len(spec.observations)
         lines = [

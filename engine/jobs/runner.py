@@ -16,6 +16,7 @@ from engine.jobs.event_log import EventWriter
 from engine.jobs.manifest import version, write_manifest
 from engine.jobs.run_dir import RunDir
 from engine.specs.job import DpsSpec, JobSpec, TrainPriorSpec
+from engine.specs.known_poses import KnownPosesSpec
 from engine.specs.sds import SdsSpec, TrainDenoiserSpec
 
 POLL_S = 0.05  # a file system is asked for requests at most this often
@@ -120,6 +121,10 @@ class _Attempt:
             from engine.pipelines import sds
 
             sds.run(self._spec, context)
+        elif isinstance(self._spec, KnownPosesSpec):
+            from engine.pipelines import known_poses
+
+            known_poses.run(self._spec, context)
 
     def _seconds(self) -> float:
         return time.monotonic() - self._began
@@ -173,7 +178,7 @@ class _Attempt:
 
 
 def _prior_of(spec: JobSpec) -> Path | None:
-    if isinstance(spec, SdsSpec):
+    if isinstance(spec, SdsSpec | KnownPosesSpec):
         return Path(spec.denoiser.weights) if spec.denoiser.kind == "trained" else None
     if (
         not isinstance(spec, DpsSpec)

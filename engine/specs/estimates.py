@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from statistics import median
 
 from engine.specs.job import DpsSpec, JobSpec, TrainPriorSpec
+from engine.specs.known_poses import ASKS_DENOISER, KnownPosesSpec
 from engine.specs.samplers import Annealed
 from engine.specs.sds import FEWEST_FOR_MOTION, SdsSpec, TrainDenoiserSpec
 
@@ -44,6 +45,7 @@ _EXPLORED, _MANY, _ALL_PAIRS, _PIVOTS = 0.72, 40, 32, 8
 _ROUND_IMAGE, _LOCAL_IMAGE, _HALF_ROUNDS, _FEWEST_FOR_HALVES = 0.007, 0.041, 4, 8
 _MOTION_IMAGE, _LEFT_OUT = 0.35, 60
 _VIEW_OF_VOLUME, _FIT_IMAGE = 0.0006, 0.01
+_LEAST_SQUARES, _STEP_OF_VOLUME = 2.0, 0.02
 _NOTHING_MORE, _READ_IMAGE = 1.0, 0.045
 _UNSURE = 6.0
 """How much longer poses take to find when no pose is much better than the next: up to eight are followed."""
@@ -197,6 +199,8 @@ def seconds(spec: JobSpec, facts: Facts) -> float:
         return _points(spec, facts)
     if isinstance(spec, SdsSpec):
         return sum(_volumes(spec, facts))
+    if isinstance(spec, KnownPosesSpec):
+        return _known_poses(spec, facts)
     if isinstance(spec, TrainDenoiserSpec):
         return _asked(spec) + _OVERHEAD[spec.architecture]
     return _asked(spec) + _PRIOR_OVERHEAD + facts.structures * _CLOUD_BUILD
@@ -274,6 +278,18 @@ def _distilling(spec: SdsSpec, box: int) -> float:
     return float(steps.steps * views * _VIEW_OF_VOLUME * (box / 40) ** 2.2 * slower)
 
 
+def _known_poses(spec: KnownPosesSpec, facts: Facts) -> float:
+    images, larger = facts.images or 6, ((facts.box or 64) / 40) ** 3
+    seconds = _NOTHING_MORE + _LEAST_SQUARES * larger
+    steps = getattr(spec.method, "steps", 0)
+    views = float(images)
+    if spec.method.kind in ASKS_DENOISER:
+        slower = 3.0 if spec.denoiser.kind == "trained" else 1.0
+        views += getattr(spec.method, "views", 0) * slower * (2 if spec.method.kind == "ipsm" else 1)
+    step = _STEP_OF_VOLUME * larger + views * _VIEW_OF_VOLUME * (facts.box or 64) ** 2.2 / 40**2.2
+    return float(seconds + steps * step * (1 + spec.refinement.rounds))
+
+
 def _pairs(starts: int) -> int:
     return starts * (starts - 1) // 2 if starts <= _ALL_PAIRS else starts * _PIVOTS
 
@@ -289,7 +305,7 @@ def bytes_needed(spec: JobSpec, facts: Facts) -> tuple[int, int]:
         arrays = 75 if spec.sampler.kind == "algorithm1" else 18
         evidence = 2 * together * pairs
         return 480 * _MB + arrays * pairs + evidence, 400 * _MB + arrays * pairs * together + evidence
-    if isinstance(spec, SdsSpec):
+    if isinstance(spec, SdsSpec | KnownPosesSpec):
         images, box = facts.images or 50, facts.box or 64
         maps = 9 * 8 * (2 * box) ** 3
         work = maps + images * box**2 * _F32 * 24

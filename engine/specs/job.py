@@ -7,6 +7,7 @@ from typing import Annotated, Final, Literal
 from pydantic import Field, model_validator
 
 from engine.specs.components import Device, Model, NetworkPrior, ObservationSpec, PriorSpec, field
+from engine.specs.known_poses import KnownPosesSpec
 from engine.specs.samplers import DEFAULT_SAMPLER, SamplerSpec
 from engine.specs.sds import SdsSpec, TrainDenoiserSpec
 
@@ -210,4 +211,6 @@ class TrainPriorSpec(Model):
     device: Device = field("auto", help="Where to compute.")
 
 
-JobSpec = Annotated[DpsSpec | TrainPriorSpec | SdsSpec | TrainDenoiserSpec, Field(discriminator="kind")]
+JobSpec = Annotated[
+    DpsSpec | TrainPriorSpec | SdsSpec | KnownPosesSpec | TrainDenoiserSpec, Field(discriminator="kind")
+]

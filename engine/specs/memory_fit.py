@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from engine.specs.estimates import SAMPLES_TOGETHER, Facts, bytes_needed
 from engine.specs.job import DpsSpec, JobSpec, TrainPriorSpec
+from engine.specs.known_poses import KnownPosesSpec
 from engine.specs.sds import SdsSpec
 
 _POINTS_STEP = 64
@@ -29,7 +30,7 @@ def what_fits(spec: JobSpec, facts: Facts, room: int, *, on_gpu: bool) -> str:
 
 def _smaller(spec: JobSpec, facts: Facts) -> Iterator[tuple[str, JobSpec, Facts]]:
     """Smaller and smaller runs, what changes the result least first."""
-    if isinstance(spec, SdsSpec):
+    if isinstance(spec, SdsSpec | KnownPosesSpec):
         for box in range((facts.box or 64) - _BOX_STEP, _SMALLEST_BOX - 1, -_BOX_STEP):
             yield f"a working box of {box} px", spec, replace(facts, box=box)
         return

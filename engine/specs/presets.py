@@ -9,6 +9,7 @@ from typing import Any
 from engine.errors import SpecError
 from engine.specs.components import CoarseMap, CoarsePoints, GaussianPrior, ObservationSpec, ProjectionImages
 from engine.specs.job import DpsSpec, JobSpec
+from engine.specs.known_poses import DenoisedViews, InlinePrior, KnownPosesSpec, Wiener
 from engine.specs.samplers import Algorithm1, MaximumLikelihood, Proximal, Unconditional
 from engine.specs.sds import (
     ClassAveragesInput,
@@ -234,7 +235,7 @@ def sds_preset(name: str) -> SdsPreset:
 
 @dataclass(frozen=True)
 class TrainingPreset:
-    """A named starting point for a training.
+    """A named starting point for a training, or for known poses.
 
     Attributes
     ----------
@@ -274,23 +275,47 @@ PRIOR_PRESETS: dict[str, TrainingPreset] = {
         TrainingPreset("thorough", "A day: a prior of thousands of shapes.", {"hours": 24.0}),
     )
 }
-_TRAININGS: dict[str, dict[str, TrainingPreset]] = {
+KNOWN_POSE_PRESETS: dict[str, TrainingPreset] = {
+    preset.name: preset
+    for preset in (
+        TrainingPreset(
+            "quick look",
+            "Least squares alone: what the images themselves say, in seconds; the rest stays empty.",
+            {"method": Wiener()},
+        ),
+        TrainingPreset(
+            "standard", "The images, and what projections of such particles look like, in a minute.", {}
+        ),
+        TrainingPreset(
+            "thorough",
+            "Three times as many noise levels and twice as many views: for three or four images.",
+            {"method": DenoisedViews(steps=120, views=32)},
+        ),
+        TrainingPreset(
+            "paper",
+            "Inline-prior guided score matching (IPSM), carried over to transmission images.",
+            {"method": InlinePrior()},
+        ),
+    )
+}
+_TABLES: dict[str, dict[str, TrainingPreset]] = {
     "train_denoiser": DENOISER_PRESETS,
     "train_prior": PRIOR_PRESETS,
+    "known_poses": KNOWN_POSE_PRESETS,
 }
-OWN = frozenset({"title", "seed", "device", "symmetry", "only", "truth"})
+OWN = frozenset({"title", "seed", "device", "symmetry", "only", "truth", "library", "start", "noise"})
 """Fields that belong to the user or to the particle; presets leave them."""
 
 
 def training_preset(kind: str, name: str) -> TrainingPreset:
-    """A preset for the training ``train_denoiser`` or ``train_prior`` by name.
+    """A preset for ``train_denoiser``, ``train_prior`` or ``known_poses`` by name.
 
     Raises
     ------
     SpecError
         For an unknown name, with the known ones.
     """
-    known = _TRAININGS[kind]
+    known = _TABLES[kind]
     try:
         return known[_known(name)]
     except KeyError as exc:
@@ -315,6 +340,8 @@ def with_preset(spec: JobSpec, name: str) -> JobSpec:
             kept["denoiser"] = spec.denoiser
         return chosen.spec(spec.averages, weights=weights, **kept)
     wanted = training_preset(spec.kind, name).settings
+    if isinstance(spec, KnownPosesSpec):
+        return spec.model_copy(update={"method": wanted.get("method", DenoisedViews())})
     fields = {
         field: wanted.get(field, info.default)
         for field, info in type(spec).model_fields.items()
@@ -324,6 +351,6 @@ def with_preset(spec: JobSpec, name: str) -> JobSpec:
 
 
 def presets_of(kind: str) -> dict[str, str]:
-    """Names and descriptions of the presets for ``dps``, ``sds``, ``train_denoiser`` or ``train_prior``."""
-    tables: dict[str, dict[str, Any]] = {"dps": PRESETS, "sds": SDS_PRESETS, **_TRAININGS}
+    """Names and descriptions of the presets for a kind of run."""
+    tables: dict[str, dict[str, Any]] = {"dps": PRESETS, "sds": SDS_PRESETS, **_TABLES}
     return {name: preset.description for name, preset in tables[kind].items()}

@@ -19,6 +19,24 @@ FEWEST_FOR_MOTION = 50
 """Class averages; fewer don't tell motion from errors of poses."""
 
 
+def checked_box(value: int) -> int:
+    """A working box, or 0. Raises ValueError for one that is too small."""
+    if value and value < 16:
+        raise ValueError("A working box needs at least 16 pixels; 0 chooses one.")
+    return value
+
+
+def checked_symmetry(value: str) -> str:
+    """A point group in capitals. Raises ValueError for what is none."""
+    text = value.strip().upper()
+    order = text[1:]
+    if text in ("T", "O", "I") or (
+        text[:1] in ("C", "D") and order.isdecimal() and 1 <= int(order) <= 60 and text != "D1"
+    ):
+        return text
+    raise ValueError(f"`{value}` is no point group; give one of {SYMMETRIES}, e.g. D2.")
+
+
 class ClassAveragesInput(Model):
     """Class averages (or other clean 2D images) with unknown poses."""
 
@@ -44,9 +62,7 @@ class ClassAveragesInput(Model):
     @field_validator("box")
     @classmethod
     def _box_is_possible(cls, value: int) -> int:
-        if value and value < 16:
-            raise ValueError("A working box needs at least 16 pixels; 0 chooses one.")
-        return value
+        return checked_box(value)
 
 
 class ClosedFormDenoiser(Model):
@@ -150,13 +166,7 @@ class SdsSpec(Model):
     @field_validator("symmetry")
     @classmethod
     def _known_symmetry(cls, value: str) -> str:
-        text = value.strip().upper()
-        order = text[1:]
-        if text in ("T", "O", "I") or (
-            text[:1] in ("C", "D") and order.isdecimal() and 1 <= int(order) <= 60 and text != "D1"
-        ):
-            return text
-        raise ValueError(f"`{value}` is no point group; give one of {SYMMETRIES}, e.g. D2.")
+        return checked_symmetry(value)
 
     @model_validator(mode="after")
     def _starts_from_something(self) -> SdsSpec:
