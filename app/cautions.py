@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from engine.specs.estimates import Estimate, Facts, Machine, size_words, time_words
 from engine.specs.job import DpsSpec, JobSpec, TrainPriorSpec
+from engine.specs.known_poses import ASKS_DENOISER, KnownPosesSpec
 from engine.specs.memory_fit import what_fits
 from engine.specs.sds import FEWEST_FOR_MOTION, SdsSpec, TrainDenoiserSpec
 
@@ -22,6 +23,7 @@ PARALLEL_DEG = 20.0
 LONG_S = 1800.0
 FEW_FOR_HALVES, FEWEST_FOR_HALVES = 20, 8
 FEW_FOR_DENOISER, FEW_CLOUDS = 20, 200
+FEW_FOR_LIBRARY = 10
 FEWEST_VOXELS = 8
 _SIZES_DIFFER = 0.005
 
@@ -88,6 +90,8 @@ def cautions(
     found = _about_the_machine(spec, facts, machine, cost, quick)
     if isinstance(spec, DpsSpec):
         found = _of_points(spec, seen) + found
+    elif isinstance(spec, KnownPosesSpec):
+        found = _of_known_poses(spec, seen, facts) + found
     elif isinstance(spec, SdsSpec):
         found = _of_volumes(spec, seen, facts) + found
     elif isinstance(spec, TrainDenoiserSpec):
@@ -234,6 +238,44 @@ def _of_the_box(seen: Seen, facts: Facts) -> list[Caution]:
     return found
 
 
+# ---- known poses --------------------------------------------------------------------------------
+
+
+def _of_known_poses(spec: KnownPosesSpec, seen: Seen, facts: Facts) -> list[Caution]:
+    found: list[Caution] = []
+    asks, views = spec.method.kind in ASKS_DENOISER, len(seen.rotations)
+    if views >= 2 and spread_of_views_deg(seen.rotations) <= PARALLEL_DEG and spec.symmetry == "C1":
+        found.append(Caution(
+            "parallel views", f"All {views} views lie near one direction.",
+            "Views that are nearly parallel show the same thing: along that direction nothing was measured.",
+            "Add images from other sides. The tab Coverage shows afterwards what the prior supplied.",
+        ))  # fmt: skip
+    elif seen.coverage:
+        found.append(Caution(
+            "coverage", seen.coverage,
+            "What no image shows comes from the denoiser, or stays empty where none is asked.",
+            "Add images from other sides, or colour the result by the share from the prior (C).",
+        ))  # fmt: skip
+    if (
+        asks
+        and spec.denoiser.kind != "trained"
+        and spec.library is None
+        and 0 < facts.images < FEW_FOR_LIBRARY
+    ):
+        found.append(Caution(
+            "no library", f"The denoiser is made of the {facts.images} images alone.",
+            "It then knows hardly more than they show, and little of how the particle looks from elsewhere.",
+            "Add class averages of such particles as a library, or use a trained denoiser.",
+        ))  # fmt: skip
+    if spec.symmetry != "C1":
+        found.append(Caution(
+            "symmetry", f"{spec.symmetry} is imposed, about the axes of the poses' frame.",
+            "If the poses don't follow these axes, copies of the particle are laid over each other wrongly.",
+            "Make sure by a run with C1.",
+        ))  # fmt: skip
+    return found + _of_the_box(seen, facts)
+
+
 # ---- trainings ----------------------------------------------------------------------------------
 
 
@@ -328,6 +370,6 @@ def _smaller(spec: JobSpec, facts: Facts, room: int, *, on_gpu: bool) -> str:
         return f"set {fits}: that would fit"
     if isinstance(spec, DpsSpec):
         return "draw fewer points" if spec.sampler.kind != "algorithm1" else "use the proximal sampler"
-    if isinstance(spec, SdsSpec):
+    if isinstance(spec, SdsSpec | KnownPosesSpec):
         return "choose a smaller working box"
     return "use a smaller batch"

@@ -40,6 +40,11 @@ class Dialogs:
         names, _ = QFileDialog.getOpenFileNames(self._parent, "Add files", folder, INPUTS)
         return [Path(name) for name in names]
 
+    def one_input(self, folder: str, title: str) -> Path | None:
+        """One file for a purpose that the title says."""
+        name, _ = QFileDialog.getOpenFileName(self._parent, title, folder, INPUTS)
+        return Path(name) if name else None
+
     def reference(self, folder: str) -> Path | None:
         """A file to lay over a picture."""
         name, _ = QFileDialog.getOpenFileName(self._parent, "Lay a file over", folder, REFERENCES)

@@ -19,6 +19,7 @@ from engine.io.atomic import write_text
 from engine.jobs.run_dir import RunDir
 from engine.specs.estimates import Facts, Machine, Past, seconds, slowness, speed_of
 from engine.specs.job import DpsSpec, JobSpec
+from engine.specs.known_poses import KnownPosesSpec
 from engine.specs.sds import SdsSpec
 
 _REPEATS = 15
@@ -119,7 +120,7 @@ def _past(folder: Path, machine: Machine) -> Past | None:
 
 
 def _facts_of(folder: Path, spec: JobSpec) -> Facts:
-    if isinstance(spec, SdsSpec):
+    if isinstance(spec, SdsSpec | KnownPosesSpec):
         from engine.io.mrc import read_header
 
         shape = read_header(folder / "results" / "prepared.mrcs").shape

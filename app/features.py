@@ -32,6 +32,7 @@ FEATURES: tuple[str, ...] = (
     "app.hand:Hand",
     "app.gallery_state:GalleryState",
     "app.view_coverage:ViewCoverage",
+    "app.known_poses_coverage:KnownPosesCoverage",
     "app.edit_menu:EditMenu",
     "app.scrubber:ScrubberFeature",
     "app.movies:Movies",

@@ -12,6 +12,7 @@ from PySide6.QtCore import Slot
 
 from app.features import Feature
 from app.newest import Newest
+from app.sds_files import OF_VOLUMES
 from app.style import Theme
 
 if TYPE_CHECKING:
@@ -81,7 +82,7 @@ class Forensics(Feature):
 
     @Slot(object)
     def _run_shown(self, run: StoredRun) -> None:
-        if run.kind not in ("dps", "sds") or run.running:
+        if run.kind not in ("dps", *OF_VOLUMES) or run.running:
             return
         from app.forensics_files import load_views
 
@@ -95,9 +96,7 @@ class Forensics(Feature):
         self.views = views
         if run.kind == "dps":
             self.panel.set_run(len(views.images), None, None, has_volumes=False, noun=views.noun)
-            self.panel.fits.set_label("bottom", "View")
-        else:
-            self.panel.fits.set_label("bottom", "Class average")
+        self.panel.fits.set_label("bottom", views.noun.capitalize())
         self._show_tab()
         self._changed()
 
@@ -137,7 +136,7 @@ class Forensics(Feature):
         run, viewer = self._run, self.window.viewer
         if run is None:
             return None
-        if run.kind == "sds":
+        if run.kind in OF_VOLUMES:
             maps = self.window.sds_view.maps
             density = maps.control.density
             # A start is in a frame of its own; the poses are the consensus's.
@@ -333,6 +332,9 @@ class Forensics(Feature):
         if run.kind == "dps":
             self._leave_out_views(views, run, images)
             return
+        if run.kind == "known_poses":
+            window.modes.known.leave_out(run.spec, [int(r) for r in views.rows], images)
+            return
         spec, averages = getattr(run.spec, "averages", None), window.modes.averages
         rows = [int(views.rows[i]) - 1 for i in images]
         if spec is None:
@@ -391,5 +393,5 @@ class Forensics(Feature):
 
 
 def _disc(views: Views) -> Any:
-    """Nothing is said about what lies outside the mask of class averages; projections are shown whole."""
-    return views.mask() if views.noun == "class average" else 1.0
+    """Nothing is said about what lies outside the mask of images as used; projections are shown whole."""
+    return views.mask() if views.noun != "view" else 1.0

@@ -19,7 +19,7 @@ from engine.io.hand import flipped, mirrored_rotations
 SIDE = 96  # pixels: larger projections are resampled to be compared
 POINTS_BOX = 64
 _MARGIN = 1.3
-SDS_NOUN, DPS_NOUN = "class average", "view"
+DPS_NOUN = "view"
 
 
 def load_views(run: StoredRun) -> Views | None:
@@ -85,7 +85,7 @@ def _of_averages(sds: SdsRun, symmetry: str) -> Views | None:
     if sds.prepared is None or not path.is_file() or not sds.pixel_size_A:
         return None
     table = read_poses(sds.results)
-    count, box = len(sds.prepared), sds.prepared.shape[-1]
+    count, box, noun = len(sds.prepared), sds.prepared.shape[-1], sds.noun
     if len(table.poses.rotations) != count:
         return None
     try:
@@ -96,7 +96,7 @@ def _of_averages(sds: SdsRun, symmetry: str) -> Views | None:
     if len(rows) != count:
         rows = list(range(1, count + 1))
     return Views(
-        SDS_NOUN,
+        noun,
         sds.prepared,
         table.poses.rotations,
         table.poses.shifts_A / sds.pixel_size_A,
@@ -104,7 +104,7 @@ def _of_averages(sds: SdsRun, symmetry: str) -> Views | None:
         min(radius, 0.5 * box),
         np.array(rows, np.intp),
         table.confidence,
-        names=tuple(f"{SDS_NOUN.capitalize()} {i}" for i in range(1, count + 1)),
+        names=tuple(f"{noun.capitalize()} {i}" for i in range(1, count + 1)),
         symmetry="" if symmetry.upper() in ("", "C1") else symmetry.upper(),
     )
 

@@ -95,7 +95,7 @@ def _from_views(run: StoredRun, shape: Member) -> Iterator[Clue]:
         return
     views = _some(views)
     own = _fit(views, shape)
-    if run.sds is not None:
+    if run.kind == "sds":
         turned = replace(views, rotations=mirrored_rotations(np.asarray(views.rotations, np.float64)))
         other = _fit(turned, mirrored(shape))
         yield Clue(

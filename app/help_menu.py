@@ -21,6 +21,7 @@ OF_MODE = {
     "sds": "guide.md#volumes-from-class-averages",
     "train_denoiser": "guide.md#your-own-2d-denoiser",
     "train_prior": "guide.md#your-own-prior",
+    "known_poses": "guide.md#volumes-at-known-poses",
 }
 
 
@@ -50,8 +51,11 @@ class Help(Feature):
             (modes.training_panel, "guide.md#your-own-2d-denoiser"),
             (modes.prior.panel, "guide.md#from-structures-to-clouds"),
             (modes.prior.run_panel, "guide.md#your-own-prior"),
+            (modes.known.panel, "guide.md#volumes-at-known-poses"),
+            (modes.known.run_panel, "guide.md#volumes-at-known-poses"),
             (window.messages, "guide.md#when-something-is-wrong"),
             *((tab[0], "guide.md#how-far-to-trust-a-map") for tab in window.sds_panels.tabs),
+            (window.sds_panels.coverage, "guide.md#volumes-at-known-poses"),
         ):
             panel.setProperty(HELP, place)
         add = window.commands.add

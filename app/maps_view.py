@@ -13,7 +13,7 @@ from PySide6.QtCore import QObject, Signal
 
 from app.background import Background, words
 from app.newest import Newest
-from app.panels.volume_page import MOTION, VolumePage
+from app.panels.volume_page import MOTION, PRIOR, VolumePage
 from app.sds_files import SdsRun, between, load_map, load_member, load_start
 from app.surfaces import MOST_FACES, MOST_FACES_CPU, Density, Shown
 from app.viewers.colours import value_range
@@ -22,7 +22,11 @@ from app.volume_control import VolumeControl
 if TYPE_CHECKING:
     from app.viewers.volume import VolumeView
 
-MOTION_TITLE = "Density change (SD between volumes)"
+TITLES = {
+    MOTION: "Density change (SD between volumes)",
+    PRIOR: "Supplied by the prior: 0 measured, 1 not measured",
+}
+COLOURS = {MOTION: (MOTION, "By motion"), PRIOR: (PRIOR, "Prior-supplied")}
 CACHE_BYTES = 400_000_000
 
 
@@ -68,7 +72,7 @@ class MapsView(QObject):
         self._cache = Cache()
         self._reading, self._other_reading = Newest(background), Newest(background)
         self._caption = ""
-        self._coloured = False
+        self._colouring, self._coloured = "", False
         page.late_volume.once_made(self._found_renderer)
         self.control.shown.connect(self._shown)
         self.control.other_shown.connect(page.show_other)
@@ -93,18 +97,18 @@ class MapsView(QObject):
         maps = [(f"map:{name}", name) for name in run.maps]
         starts = [(f"start:{n}", f"Start {n}") for n in run.starts]
         volumes = [(f"volume:{n}", f"Volume {n}") for n in run.volumes]
-        order = {"map:Consensus": 0, "map:Reference": 2}
+        order = {f"map:{run.main}": 0, "map:Reference": 2}
         self._page.set_maps([*sorted(maps, key=lambda m: order.get(m[0], 1)), *volumes, *starts])
         self._page.set_others(sorted(maps, key=lambda m: order.get(m[0], 1)))
-        self._page.set_colours(motion=run.motion is not None)
+        self._page.set_colours([COLOURS[key] for key, map_ in _colourings(run) if map_ is not None])
         self._page.select_map(self.key)
 
     def first_key(self) -> str:
         """What to show of a run that has just been opened; empty if there is nothing."""
         if self.run is None:
             return ""
-        if "Consensus" in self.run.maps:
-            return "map:Consensus"
+        if self.run.main in self.run.maps:
+            return f"map:{self.run.main}"
         if self.run.volumes:
             return f"volume:{max(self.run.volumes)}"
         return f"start:{max(self.run.starts)}" if self.run.starts else ""
@@ -147,7 +151,7 @@ class MapsView(QObject):
 
     def clear(self) -> None:
         """Forget the run."""
-        self.run, self.key, self._caption = None, "", ""
+        self.run, self.key, self._caption, self._colouring = None, "", "", ""
         self._reading.drop()
         self._other_reading.drop()
         self._cache.clear()
@@ -194,8 +198,12 @@ class MapsView(QObject):
         if self.control.colour_by is not None and not self._coloured and shown.fine.values is not None:
             # The first surface decides, so that the colours of those that follow can be compared.
             self._coloured = True
-            page.volume.set_colour_range(value_range(shown.fine.values), MOTION_TITLE)
+            share = self.control.colour_by is not None and self._colouring == PRIOR
+            ends = (0.0, 1.0) if share else value_range(shown.fine.values)
+            page.volume.set_colour_range(ends, TITLES[self._colouring])
         page.show_surface(shown)
+        # Maps at known poses are in one frame: going from one to another must not move them.
+        page.volume.held = not self.control.live and self.run is not None and self.run.kind == "known_poses"
         page.set_caption(self._caption)
         page.volume.set_names(shown.density.name, self.control.other.name if self.control.other else "")
         self._show_slices()
@@ -203,7 +211,8 @@ class MapsView(QObject):
     def _show_slices(self) -> None:
         shown = self.control.current
         if self._page.in_slices and shown is not None:
-            self._page.slices.show_density(shown.density, shown.profile.contrast)
+            tint = self.control.colour_by if self._colouring == PRIOR else None
+            self._page.slices.show_density(shown.density, shown.profile.contrast, tint=tint)
 
     def _lay_over(self, key: str) -> None:
         if not key:
@@ -218,14 +227,20 @@ class MapsView(QObject):
             self._page.volume.set_names(self.control.density.name, density.name)
 
     def _colour(self, what: str) -> None:
-        motion = self.run.motion if self.run is not None and what == MOTION else None
+        by = dict(_colourings(self.run)).get(what) if self.run is not None else None
+        self._colouring = what
         self._coloured = False
         self._page.volume.set_colour_range(None)
-        self.control.set_colour_by(motion)
+        self.control.set_colour_by(by)
 
     def _complain(self, error: Exception) -> None:
         gone = isinstance(error, FileNotFoundError)
         self.failed.emit("This map isn't there any more." if gone else words(error))
+
+
+def _colourings(run: SdsRun) -> tuple[tuple[str, Density | None], ...]:
+    """Maps whose values can colour a surface, by key."""
+    return ((MOTION, run.motion), (PRIOR, run.prior_fraction))
 
 
 def _load(run: SdsRun, key: str) -> Density:

@@ -1,4 +1,4 @@
-"""Which of four things the window prepares, and the parts of it that change with the choice."""
+"""Which of five things the window prepares, and the parts of it that change with the choice."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ from PySide6.QtWidgets import QStackedWidget, QTabWidget, QVBoxLayout, QWidget
 from app.averages_export import ask_and_export
 from app.averages_session import AveragesSession
 from app.averages_view import AveragesView
-from app.denoiser_card import DenoiserCard, read_card
+from app.known_poses_mode import KnownPosesMode
+from app.known_poses_session import KnownPosesSession
+from app.mode_files import ModeFiles
 from app.next_offers import NextOffers
 from app.panels.averages import AveragesPanel
 from app.panels.gallery import Gallery
@@ -42,9 +44,10 @@ WAITING = {
     "sds": "The volume appears here while it forms, as soon as the first start has begun.",
     "train_denoiser": "Samples of the denoiser appear here while it is trained.",
     "train_prior": "Shapes that the prior draws appear here while it is trained, about one a minute.",
+    "known_poses": "The volume appears here while it forms, least squares first.",
 }
-AB_INITIO = "Images without poses: their volumes are reconstructed ab initio."
-NOT_USED = "{name} is of no use here: drop class averages, a 2D denoiser, or a reference map."
+INPUTS = {"dps": 0, "train_prior": 2, "known_poses": 3}
+"""Which of the panels on the left each mode has; the others have that of class averages."""
 
 
 class Modes(QObject):
@@ -65,6 +68,8 @@ class Modes(QObject):
         self.sds = SdsSession(self.averages, window.background, self)
         self.training = TrainingSession(self.averages, self)
         self.prior = PriorMode(window)
+        self.known = KnownPosesMode(window)
+        self.files = ModeFiles(window, self)
         self.switch = ModeSwitch()
         self.averages_panel = AveragesPanel()
         self.sds_panel = SdsPanel({name: preset.description for name, preset in SDS_PRESETS.items()})
@@ -83,7 +88,7 @@ class Modes(QObject):
         window = self._window
         self.inputs = QWidget()
         self._inputs = QStackedWidget()
-        for panel in (window.inputs, self.averages_panel, self.prior.panel):
+        for panel in (window.inputs, self.averages_panel, self.prior.panel, self.known.panel):
             self._inputs.addWidget(panel)
         column = QVBoxLayout(self.inputs)
         column.setContentsMargins(0, 0, 0, 0)
@@ -104,7 +109,7 @@ class Modes(QObject):
     def _connect(self) -> None:
         window, sds, training = self._window, self.sds, self.training
         self.switch.chosen.connect(self.set_mode)
-        for part in (sds, training, self.prior):
+        for part in (sds, training, self.prior, self.known):
             part.changed.connect(self.changed)
         self.prior.mode_wanted.connect(self.set_mode)
         sds.loaded.connect(self._show_sds)
@@ -127,16 +132,23 @@ class Modes(QObject):
         self.averages_panel.add_wanted.connect(window.add_files)
         self.averages_panel.truth_removed.connect(lambda: sds.set_truth(None))
         self.gallery.export_wanted.connect(self.export_selection)
-        window.inputs.ab_initio_wanted.connect(self._ab_initio)
+        self.known.run_panel.next_wanted.connect(lambda: self.next.follow_offer("known_poses"))
+        window.inputs.ab_initio_wanted.connect(self.files.ab_initio)
         window.session.averages_dropped.connect(self.open_averages)
 
     # ---- the mode -------------------------------------------------------------------------------
 
     @property
-    def session(self) -> Session | SdsSession | TrainingSession | PriorSession:
+    def session(self) -> Session | SdsSession | TrainingSession | PriorSession | KnownPosesSession:
         """What is being prepared in this mode."""
-        sessions = (self._window.session, self.sds, self.training, self.prior.session)
-        return sessions[list(MODES).index(self.mode)]
+        return self.sessions[list(MODES).index(self.mode)]
+
+    @property
+    def sessions(
+        self,
+    ) -> tuple[Session, SdsSession, TrainingSession, PriorSession, KnownPosesSession]:
+        """What is being prepared in all modes, in the order of :data:`MODES`."""
+        return (self._window.session, self.sds, self.training, self.prior.session, self.known.session)
 
     @property
     def of_averages(self) -> bool:
@@ -150,8 +162,9 @@ class Modes(QObject):
 
     @property
     def run_panels(self) -> tuple[RunFrame, ...]:
-        """The run panels of all modes, in the order of the switch."""
-        return (self._window.run_panel, self.sds_panel, self.training_panel, self.prior.run_panel)
+        """The run panels of all modes, in the order of :data:`MODES`."""
+        panels = (self._window.run_panel, self.sds_panel, self.training_panel)
+        return (*panels, self.prior.run_panel, self.known.run_panel)
 
     @property
     def panel(self) -> RunFrame:
@@ -162,7 +175,7 @@ class Modes(QObject):
         """Prepare something else; what was prepared stays as it is."""
         self.mode = mode
         self.switch.show_mode(mode)
-        self._inputs.setCurrentIndex({"dps": 0, "train_prior": 2}.get(mode, 1))
+        self._inputs.setCurrentIndex(INPUTS.get(mode, 1))
         self.run.setCurrentIndex(list(MODES).index(mode))
         self.averages_panel.set_mode(mode)
         self.middle.tabBar().setVisible(self.of_averages)
@@ -183,6 +196,7 @@ class Modes(QObject):
         self.gallery.set_theme(theme)
         for panel in (self.averages_panel, self.sds_panel, self.training_panel, self.prior):
             panel.retint()
+        self.known.set_theme(theme)
 
     def set_running(self, running: bool, cancelling: bool) -> None:
         """Show whether a job is running."""
@@ -191,6 +205,7 @@ class Modes(QObject):
         self.switch.set_enabled(not running)
         self.averages_panel.set_enabled(not running)
         self.prior.set_enabled(not running)
+        self.known.panel.set_enabled(not running)
         self.gallery.set_enabled(not running)
         if running:
             self.next.clear()
@@ -215,76 +230,11 @@ class Modes(QObject):
 
     def add_files(self, paths: Iterable[Path]) -> None:
         """Take files or folders, whatever they are."""
-        evidence: list[Path] = []
-        clouds: list[Path] = []
-        paths = [Path(path).absolute() for path in paths]
-        project = next((path for path in paths if (path / "project.json").is_file()), None)
-        if project is not None:
-            self._window.features["project"].open(project)
-            return
-        for path in paths:
-            is_run = path.is_dir() and (path / "spec.json").exists()
-            if self.mode == "train_prior" and not is_run and path.suffix.lower() not in (".toml", ".json"):
-                clouds.append(path)
-            elif path.is_dir() and not is_run:
-                self.open_averages(path)
-            elif path.suffix.lower() == ".safetensors":
-                self._window.in_background(partial(read_card, path), partial(self._weights_dropped, path))
-            elif self.mode == "dps" or path.is_dir() or path.suffix.lower() in (".toml", ".json"):
-                evidence.append(path)
-            else:
-                self._window.in_background(partial(_kind_of, path), partial(self._dropped, path))
-        self._window.session.add_files(evidence)
-        self.prior.add_files(clouds)
+        self.files.add_files(paths)
 
     def open_averages(self, path: Path) -> None:
         """Use a file or folder of class averages."""
-        with self._window.history.step(f"open {path.name}"):
-            if not self.of_averages:
-                self.set_mode("sds")
-                self._window.say(AB_INITIO)
-            self.middle.setCurrentIndex(AVERAGES)
-            self.averages.open(path)
-
-    def _ab_initio(self, number: int) -> None:
-        row = self._window.session.evidence.get(number)
-        if row is not None:
-            path, size = row.paths[0], row.pixel_size_A
-            with self._window.history.step(f"reconstruct {path.name} without poses"):
-                self._window.session.remove(number)
-                self.open_averages(path)
-                if size:
-                    self.averages.set_options({"pixel_size_A": size})
-                    self.averages.options_replaced.emit()
-
-    def _dropped(self, path: Path, kind: str) -> None:
-        window = self._window
-        if kind in ("images", "class_averages", "poses"):
-            self.open_averages(path)
-        elif kind == "volume" and self.mode == "sds":
-            self.sds.set_truth(path)
-            window.say(f"{path.name} is the reference to judge by. If it holds images, rename it to .mrcs.")
-        elif kind == "volume unscaled" and self.mode == "sds":
-            window.complain(f"The voxel size of {path.name} is unknown, so it can't be compared with.")
-        elif kind == "ensemble":
-            window.open_run(path)
-        else:
-            window.complain(NOT_USED.format(name=path.name))
-
-    def _weights_dropped(self, path: Path, card: DenoiserCard | None) -> None:
-        if card is None:
-            if self.mode == "dps":
-                self._window.session.add_files([path])
-            else:
-                self._window.complain(f"{path.name} is a prior of point clouds, not a 2D denoiser.")
-        elif self.mode == "train_denoiser":
-            self.training_panel.show_weights(str(path))
-            self._window.say(f"The training starts from {path.name}.")
-        else:
-            with self._window.history.step(f"use the denoiser {path.name}"):
-                self.set_mode("sds")
-                self.sds.use_weights(path)
-            self._window.say(f"{path.name} is used as the denoiser.")
+        self.files.open_averages(path)
 
     def load(self, spec: JobSpec) -> None:
         """Show a run description in the mode that it is for."""
@@ -345,16 +295,6 @@ class Modes(QObject):
     def export_selection(self) -> None:
         """Ask where, and write the selected images as STAR and MRCS."""
         ask_and_export(self._window, self.averages)
-
-
-def _kind_of(path: Path) -> str:
-    """What a file is, for a mode of class averages; ``volume unscaled`` for a map without voxel size."""
-    from engine.io.formats import summarise
-
-    summary = summarise(path)
-    if summary.kind == "volume" and summary.needs_pixel_size:
-        return "volume unscaled"
-    return str(summary.kind)
 
 
 def _spec_of(folder: Path) -> Any:

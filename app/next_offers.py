@@ -44,7 +44,8 @@ class NextOffers(QObject):
         """Offer the most usual next step of a run in the panel of its mode."""
         modes = self._window.modes
         modes.prior.offer(spec, folder)
-        panel = {"sds": modes.sds_panel, "train_denoiser": modes.training_panel}.get(spec.kind)
+        panels = {"sds": modes.sds_panel, "train_denoiser": modes.training_panel}
+        panel = (panels | {"known_poses": modes.known.run_panel}).get(spec.kind)
         steps = [step for step in next_steps.steps_for(spec, folder) if step.prepare is not None]
         if panel is None:
             return

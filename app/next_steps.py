@@ -16,11 +16,13 @@ import numpy as np
 from engine.errors import RunError
 from engine.specs.components import NetworkPrior, ProjectionImages
 from engine.specs.job import DpsSpec, JobSpec, TrainPriorSpec
+from engine.specs.known_poses import KnownPosesSpec, PosedImages, PoseRefinement
 from engine.specs.samplers import Unconditional
 from engine.specs.sds import SdsSpec, TrainDenoiserSpec, TrainedDenoiser
 
 EXPORT, COMPARE, GO_ON = "export", "compare", "go_on"
 NEXT = "next"  # folder in a run for files that the next one begins with
+REFINE_ROUNDS = 4  # of poses that a run has found itself
 MOST_VIEWS = 10
 """Projections that a run of points begins with; more make it slower, and hardly better."""
 
@@ -76,9 +78,23 @@ def _one_volume(spec: Any, folder: Path) -> bool:
 
 def _poses_are_there(spec: Any, folder: Path) -> bool:
     results = folder / "results"
-    return isinstance(spec, SdsSpec) and all(
+    return isinstance(spec, SdsSpec | KnownPosesSpec) and all(
         (results / name).is_file() for name in ("poses.csv", "prepared.mrcs")
     )
+
+
+def _refinable(spec: Any, folder: Path) -> bool:
+    return isinstance(spec, SdsSpec) and _poses_are_there(spec, folder)
+
+
+def _map_of_points(spec: Any, folder: Path) -> bool:
+    if not isinstance(spec, DpsSpec) or not (folder / "results/map.mrc").is_file():
+        return False
+    return sum(isinstance(o, ProjectionImages) for o in spec.observations) == 1
+
+
+def _closed_form_of_library(spec: Any, _folder: Path) -> bool:
+    return isinstance(spec, KnownPosesSpec) and spec.library is not None and spec.denoiser.kind != "trained"
 
 
 def _prior_is_there(spec: Any, folder: Path) -> bool:
@@ -111,7 +127,7 @@ def _volume_of_each(spec: SdsSpec, _folder: Path) -> JobSpec:
     return SdsSpec.model_validate(values)
 
 
-def _points_at_its_poses(spec: SdsSpec, folder: Path) -> JobSpec:
+def _points_at_its_poses(spec: SdsSpec | KnownPosesSpec, folder: Path) -> JobSpec:
     from engine.io.export_volumes import export_volumes
     from engine.io.volumes import SdsResults
 
@@ -133,6 +149,38 @@ def _points_at_its_poses(spec: SdsSpec, folder: Path) -> JobSpec:
             ),
         ),
     )
+
+
+def _refined_at_its_poses(spec: SdsSpec, folder: Path) -> JobSpec:
+    # class averages are normalised one by one, and their poses are estimates
+    return KnownPosesSpec(
+        title=spec.title,
+        images=PosedImages(poses=str(folder), equal_contrast=True),
+        library=spec.averages,
+        denoiser=spec.denoiser,
+        symmetry=spec.symmetry,
+        refinement=PoseRefinement(rounds=REFINE_ROUNDS),
+    )
+
+
+def _volume_at_its_poses(spec: DpsSpec, folder: Path) -> JobSpec:
+    (given,) = (o for o in spec.observations if isinstance(o, ProjectionImages))
+    return KnownPosesSpec(
+        title=spec.title,
+        images=PosedImages(
+            poses=given.poses,
+            images=given.images,
+            select=given.select,
+            pixel_size_A=given.pixel_size_A,
+            contrast=given.contrast,
+        ),
+        start=str(folder / "results" / "map.mrc"),
+    )
+
+
+def _denoiser_of_library(spec: KnownPosesSpec, _folder: Path) -> JobSpec:
+    assert spec.library is not None  # noqa: S101 - else it isn't offered
+    return TrainDenoiserSpec(title=spec.title, averages=spec.library)
 
 
 def _samples_of_it(spec: TrainPriorSpec, folder: Path) -> JobSpec:
@@ -186,9 +234,19 @@ STEPS: tuple[NextStep, ...] = (
         _volume_of_each,
     ),
     NextStep(
+        "refine_at_poses", "Refine at known poses",
+        "Prepares one volume from the class averages at the poses that were found, which are searched for "
+        "again nearby; the denoiser is made of all the class averages", _refinable, _refined_at_its_poses,
+    ),
+    NextStep(
         "points_at_poses", "Use its poses for points",
         f"Writes the class averages with their poses as MRCS and STAR, and prepares points from up to "
         f"{MOST_VIEWS} views that differ most", _poses_are_there, _points_at_its_poses, reads=True,
+    ),
+    NextStep(
+        "denoiser_of_library", "Train a denoiser on the library",
+        "A trained denoiser may know more of the particle than the closed form", _closed_form_of_library,
+        _denoiser_of_library,
     ),
     NextStep(
         "samples_of_prior", "Draw shapes from this prior",
@@ -202,6 +260,11 @@ STEPS: tuple[NextStep, ...] = (
     NextStep(
         COMPARE, "Compare with the run before…", "Settings and measures beside the last run of the same kind",
         _ensemble_is_there, None,
+    ),
+    NextStep(
+        "volume_at_poses", "Volume at the same poses",
+        "Prepares a volume from the same images and poses that begins with the density map of the points",
+        _map_of_points, _volume_at_its_poses,
     ),
 )  # fmt: skip
 """Order: the most usual first."""

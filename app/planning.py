@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from PySide6.QtCore import QTimer
 from PySide6.QtWidgets import QDialog
 
-from app import preset_values
+from app import known_poses_words, preset_values
 from app.background import words
 from app.cautions import Seen, cautions
 from app.estimates import past_runs, read_machine
@@ -21,6 +21,7 @@ from app.history import Values
 from app.newest import Newest
 from app.own_presets import OwnPresets
 from app.panels.keep_prior import KeepDialog
+from app.panels.mode_switch import MODES
 from app.seen_files import EvidenceSeen, read_evidence
 from app.style import Theme
 from engine.errors import VerglasError
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from app.main_window import MainWindow
 
 _DELAY_MS = 120
-KINDS = ("dps", "sds", "train_denoiser", "train_prior")
+KINDS = tuple(MODES)
 
 
 class Planning(Feature):
@@ -68,9 +69,7 @@ class Planning(Feature):
             presets.delete_wanted.connect(partial(self.delete_own, kind))
             presets.save_wanted.connect(partial(self.keep_own, kind))
             presets.set_presets(presets_of(kind), self.own.names(kind))
-        for kind, session in zip(
-            KINDS, (window.session, modes.sds, modes.training, modes.prior.session), strict=True
-        ):
+        for kind, session in zip(KINDS, modes.sessions, strict=True):
             session.loaded.connect(partial(self._recognise, kind))  # type: ignore[attr-defined]
         window.history.keep("presets", self)
         for signal in (modes.changed, window.session.changed, window.session.loaded, window.shelf.changed):
@@ -163,6 +162,11 @@ class Planning(Feature):
                 return Facts()
             points = found.points or 1024
             return Facts(structures=found.count if found.is_folder else 0, cloud_points=points)
+        if spec.kind == "known_poses":
+            look = modes.known.session.look
+            return (
+                Facts() if look is None else Facts(images=look.count, box=look.working_box(spec.images.box))
+            )
         return Facts(images=modes.averages.count, box=modes.averages.box)
 
     def _seen(self, spec: Any) -> Seen:
@@ -176,6 +180,12 @@ class Planning(Feature):
         if spec.kind == "train_prior":
             checked = getattr(modes.prior.session.sources.get("training"), "checked", None)
             return Seen(clouds=checked.count if checked else 0, prior_points=checked.points if checked else 0)
+        if spec.kind == "known_poses":
+            look = modes.known.session.look
+            if look is None:
+                return Seen()
+            warning = known_poses_words.unmeasured(modes.known.session.coverage)
+            return Seen(look.rotations, side=look.side, pixel_size_A=look.pixel_size_A, coverage=warning)
         loaded = modes.averages.loaded
         if loaded is None:
             return Seen()

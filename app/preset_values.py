@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from app import prior_session, sds_session, training_session
+from app import known_poses_session, prior_session, sds_session, training_session
 from app.forms import label_of
 from engine.specs.components import GaussianPrior, NetworkPrior
 from engine.specs.job import DpsSpec, TrainPriorSpec
+from engine.specs.known_poses import DenoisedViews, KnownPosesSpec
 from engine.specs.presets import OWN, PRESETS, SDS_PRESETS, training_preset
 from engine.specs.samplers import DEFAULT_SAMPLER
 from engine.specs.sds import ClosedFormDenoiser, Distillation, SdsSpec, TrainDenoiserSpec
@@ -29,6 +30,8 @@ def present(modes: Modes) -> dict[str, Any]:
     if modes.mode == "dps":
         found = {name: session.settings.get(name, DpsSpec.model_fields[name].default) for name in _POINTS}
         return found | {"sampler": dict(session.sampler), "prior": dict(session.prior)}
+    if modes.mode == "known_poses":
+        return {name: dict(session.parts[name]) for name in known_poses_session.PARTS}
     if modes.mode == "sds":
         found = {name: session.settings[name] for name in _SDS}
         found["box"] = session.averages.options["box"]
@@ -48,6 +51,9 @@ def of_preset(modes: Modes, name: str) -> dict[str, Any]:
         found["sampler"] = wanted.get("sampler", DEFAULT_SAMPLER).model_dump()
         network = session.prior if session.prior.get("kind") == "network" else NetworkPrior().model_dump()
         return found | {"prior": prior.model_dump() if isinstance(prior, GaussianPrior) else network}
+    if modes.mode == "known_poses":
+        method = training_preset("known_poses", name).settings.get("method", DenoisedViews())
+        return {"method": method.model_dump()}
     if modes.mode == "sds":
         preset = SDS_PRESETS[name]
         found = {key: preset.settings.get(key, SdsSpec.model_fields[key].default) for key in _SDS}
@@ -100,6 +106,9 @@ def apply(modes: Modes, values: dict[str, Any], title: str) -> None:
             if "prior" in checked:
                 session.set_prior(checked["prior"])
             session.set_settings({k: v for k, v in checked.items() if k in _POINTS})
+        elif modes.mode == "known_poses":
+            for name, part in checked.items():
+                session.set_part(name, part)
         elif modes.mode == "sds":
             session.set_settings({k: v for k, v in checked.items() if k in _SDS})
             if "distillation" in checked:
@@ -124,6 +133,9 @@ def _checked(kind: str, values: dict[str, Any]) -> dict[str, Any]:
         rest = {k: v for k, v in values.items() if k != "box"}
         spec = SdsSpec.model_validate({**rest, "averages": {"file": "/a", "box": box}})
         names = [*_SDS, "distillation", "denoiser"]
+    elif kind == "known_poses":
+        spec = KnownPosesSpec.model_validate({**values, "images": {"poses": "/a"}})
+        names = [name for name in known_poses_session.PARTS if name in values]
     elif kind == "train_denoiser":
         spec = TrainDenoiserSpec.model_validate({**values, "averages": {"file": "/a"}})
         names = [n for n in training_session.SETTINGS if n not in OWN]

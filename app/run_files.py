@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from app.sds_files import SdsRun, load_sds
+from app.sds_files import OF_VOLUMES, SdsRun, load_sds
 from app.snapshots import LOADERS, AnySnapshot, read_npy
 from engine.errors import InputError, PriorError, RunError
 from engine.events import Event, ImagesSnapshot, MapSnapshot, Snapshot
@@ -37,7 +37,7 @@ class StoredRun:
     spread : (points,) Å, or None.
     metrics : what the run measured; empty if nothing.
     running : whether a living process computes it.
-    sds : results of score distillation, as far as they are there; None for other runs.
+    sds : maps, images and poses, as far as they are there; None for runs that make no volumes.
     prior : the card of the prior that the run trained, or None.
     """
 
@@ -53,7 +53,7 @@ class StoredRun:
 
     @property
     def kind(self) -> str:
-        """``dps``, ``sds``, ``train_denoiser`` or ``train_prior``; an ensemble on its own is from DPS."""
+        """The kind of its description; an ensemble on its own is from DPS."""
         return self.spec.kind if self.spec is not None else "sds" if self.sds is not None else "dps"
 
     @property
@@ -90,7 +90,7 @@ def load_run(path: Path) -> StoredRun:
     run = RunDir.open(path)
     ensemble_file = run.results / "ensemble.npz"
     spec = run.spec()
-    sds = load_sds(path) if spec.kind == "sds" else None
+    sds = load_sds(path) if spec.kind in OF_VOLUMES else None
     return StoredRun(
         path,
         spec,

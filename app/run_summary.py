@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from app.next_steps import RESUME, steps_for
+from app.sds_files import OF_VOLUMES
 from engine.errors import VerglasError
 from engine.events import TERMINAL, Event, Failed, Started, from_line
 from engine.jobs import run_lock
@@ -22,6 +23,7 @@ KINDS = {
     "sds": "Volumes",
     "train_denoiser": "2D denoiser",
     "train_prior": "Prior",
+    "known_poses": "Known poses",
 }
 _LARGEST_SPEC = 4_000_000
 _HEAD, _TAIL = 1 << 13, 1 << 16
@@ -127,7 +129,7 @@ def _read(folder: Path, stamp: tuple[Any, ...]) -> RunSummary:
     seconds = getattr(ended, "seconds", None)
     if seconds is None and started is not None and ended is not None:
         seconds = ended.time - started.time
-    parts = tuple(_parts(folder / "results"))
+    parts = tuple(_parts(folder / "results", kind))
     steps = _steps(folder, text) if state == "completed" else ()
     if state in UNFINISHED:
         steps = ((RESUME.key, RESUME.title, RESUME.tip),)
@@ -205,17 +207,21 @@ def _steps(folder: Path, text: str) -> tuple[tuple[str, str, str], ...]:
     return tuple((step.key, step.title, step.tip) for step in steps_for(spec, folder))
 
 
-def _parts(results: Path) -> Iterator[Part]:
+def _parts(results: Path, kind: str) -> Iterator[Part]:
     """Results in the order in which one wants to see them."""
+    known = kind == "known_poses"
+    main = ("Volume", "map:Volume") if known else ("Consensus map", "map:Consensus")
     named = (
         ("ensemble.npz", "Ensemble of points", ""),
         ("fine.npz", "Finer clouds", ""),
         ("map.mrc", "Density map", ""),
-        ("consensus.mrc", "Consensus map", "map:Consensus"),
+        ("consensus.mrc", *main),
+        ("least_squares.mrc", "Least squares", "map:Least squares"),
+        ("prior_fraction.mrc", "Share supplied by the prior", ""),
         ("half_1.mrc", "Half map 1", "map:Half map 1"),
         ("half_2.mrc", "Half map 2", "map:Half map 2"),
         ("motion.mrc", "Density change", ""),
-        ("prepared.mrcs", "Class averages as used", ""),
+        ("prepared.mrcs", "Images as used" if known else "Class averages as used", ""),
         ("projections.mrcs", "Projections at their poses", ""),
         ("poses.star", "Poses", ""),
         ("denoiser.safetensors", "Denoiser", ""),
@@ -235,7 +241,8 @@ def _picture(folder: Path, kind: str) -> Path | None:
     for name in ("ensemble.npz", "consensus.mrc"):
         if (results / name).is_file():
             return results / name
-    patterns = {"train_denoiser": ("images_*.npy",), "sds": ("map_*.npy",)}.get(kind, ("*.npy",))
+    maps = dict.fromkeys(OF_VOLUMES, ("map_*.npy",))
+    patterns = {"train_denoiser": ("images_*.npy",), **maps}.get(kind, ("*.npy",))
     for pattern in patterns:
         newest = max((folder / "snapshots").glob(pattern), key=_time_of, default=None)
         if newest is not None:

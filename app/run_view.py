@@ -25,11 +25,12 @@ from app.panels.results import NO_TRUTH, ResultsPanel
 from app.panels.viewer import ViewerPanel
 from app.prior_files import side_by_side
 from app.run_files import StoredRun, load_last_snapshot, neighbour_spread
+from app.sds_files import OF_VOLUMES
 from app.snapshots import AnySnapshot
 from engine.events import TERMINAL, Energies, Failed, Notice, Progress, Snapshot
 
 LAST_PICTURE = "Last picture before the run ended"
-OTHERS_SHOW = ("sds", "train_denoiser", "train_prior")
+OTHERS_SHOW = (*OF_VOLUMES, "train_denoiser", "train_prior")
 PLOT_INTERVAL_MS = 300
 PROGRESS_INTERVAL_S = 0.25
 SPREAD_INTERVAL_MS = 500

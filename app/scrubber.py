@@ -17,6 +17,7 @@ from app.features import Feature
 from app.newest import Newest
 from app.panels.scrubber import Scrubber
 from app.run_files import StoredRun
+from app.sds_files import OF_VOLUMES
 from app.snapshots import load_map, load_points
 from app.surfaces import Density
 from engine.errors import InputError
@@ -150,7 +151,7 @@ class ScrubberFeature(Feature):
 
     def _shown(self, run: StoredRun) -> None:
         self._forget()
-        if run.kind in ("dps", "sds") and run.folder.is_dir() and not run.running:
+        if run.kind in ("dps", *OF_VOLUMES) and run.folder.is_dir() and not run.running:
             self._run, self._folder = run, run.folder
             self._listing.ask(partial(frames_of, run), self._listed)
 

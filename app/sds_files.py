@@ -1,4 +1,4 @@
-"""Reading what runs of score distillation left, away from the GUI thread.
+"""Reading what runs of score distillation and at known poses left, away from the GUI thread.
 
 Plain functions and plain answers. A run that is still going on, or was cut off, shows what is there.
 """
@@ -17,12 +17,25 @@ from app.background import words
 from app.surfaces import Density
 from engine.errors import VerglasError
 from engine.io.hand import mirrored_volume
+from engine.io.json_files import read_json
 from engine.io.landscape_file import Landscape
 from engine.io.mrc import read_header
 from engine.io.reduced_map import read_reduced
-from engine.io.volumes import CONSENSUS, HALVES, SdsResults, start_path, volume_path
+from engine.io.volumes import (
+    CONSENSUS,
+    HALVES,
+    LEAST_SQUARES,
+    PRIOR_FRACTION,
+    SdsResults,
+    run_kind,
+    start_path,
+    volume_path,
+)
 
 REFERENCE = "reference.mrc"  # the map to judge by, brought into the consensus's frame
+FOURIER_COVERAGE = "fourier_coverage.json"
+OF_VOLUMES = ("sds", "known_poses")
+"""Kinds of runs that leave maps, images as used and their poses."""
 
 _T = TypeVar("_T")
 
@@ -41,6 +54,9 @@ class SdsRun:
     maps : other maps by name, ready to be laid over.
     problems : what couldn't be read, in words.
     flipped : whether all maps and poses are the mirror image of what the files hold.
+    kind : of the run, one of :data:`OF_VOLUMES`.
+    prior_fraction : share of each voxel that no image measured, 0 to 1; None but for known poses.
+    coverage : what ``fourier_coverage.json`` says; empty but for known poses.
     """
 
     results: Path
@@ -59,6 +75,19 @@ class SdsRun:
     metrics: dict[str, Any] = field(default_factory=dict)
     problems: tuple[str, ...] = ()
     flipped: bool = False
+    kind: str = "sds"
+    prior_fraction: Density | None = None
+    coverage: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def main(self) -> str:
+        """The name of its main map."""
+        return "Volume" if self.kind == "known_poses" else "Consensus"
+
+    @property
+    def noun(self) -> str:
+        """What one of its images is called."""
+        return "image" if self.kind == "known_poses" else "class average"
 
     @property
     def count(self) -> int:
@@ -101,9 +130,16 @@ def load_sds(folder: Path) -> SdsRun:
     described: dict[str, Any] = attempt(results.averages, {}) if results.has("averages.json") else {}
     seen = attempt(results.projections, None) if results.has("projections.mrcs") else None
     poses = attempt(results.poses, None) if results.has("poses.csv") else None
-    consensus = attempt(
-        lambda: load_map(results.folder / CONSENSUS, "Consensus", flipped=results.flipped), None
-    )
+    known = run_kind(folder) == "known_poses"
+    name = "Volume" if known else "Consensus"
+    consensus = attempt(lambda: load_map(results.folder / CONSENSUS, name, flipped=results.flipped), None)
+    fraction = None
+    if results.has(PRIOR_FRACTION):
+        file = results.folder / PRIOR_FRACTION
+        fraction = attempt(lambda: load_map(file, "Supplied by the prior", flipped=results.flipped), None)
+    coverage: dict[str, Any] = {}
+    if results.has(FOURIER_COVERAGE):
+        coverage = attempt(lambda: read_json(results.folder / FOURIER_COVERAGE), {})
     pixel = stack.pixel_size_A if stack else _number(described.get("pixel_size_A"))
     return SdsRun(
         results.folder,
@@ -119,16 +155,19 @@ def load_sds(folder: Path) -> SdsRun:
         attempt(results.volumes, {}),
         attempt(results.landscape, None),
         {
-            name: results.folder / file
-            for name, file in (
-                ("Reference", REFERENCE), ("Consensus", CONSENSUS), ("Half map 1", HALVES[0]),
-                ("Half map 2", HALVES[1]), ("Mean of the volumes", "mean.mrc"),
+            title: results.folder / file
+            for title, file in (
+                ("Reference", REFERENCE), (name, CONSENSUS), ("Least squares", LEAST_SQUARES),
+                ("Half map 1", HALVES[0]), ("Half map 2", HALVES[1]), ("Mean of the volumes", "mean.mrc"),
             )
             if results.has(file)
         },
         attempt(lambda: results.metrics() or {}, {}),
         tuple(problems),
         results.flipped,
+        "known_poses" if known else "sds",
+        fraction,
+        coverage,
     )  # fmt: skip
 
 

@@ -19,6 +19,7 @@ from app.sds_files import SdsRun
 _CURVES = (
     ("fsc_half", "Half sets", 0.143, "two halves of the class averages, refined separately"),
     ("fsc_truth", "Reference", 0.5, "the map against the reference"),
+    ("fsc_truth_least_squares", "Reference, least squares", 0.5, "least squares alone against the reference"),
 )
 _SECONDS = {
     "prepare": "preparing", "tournament": "comparing starts", "volumes_projector": "of that projector",
@@ -161,19 +162,19 @@ def rows_of(run: SdsRun) -> list[Row]:
     sentence = agreement_sentence(run.tournament) or agreement_sentence(_mapping(run.metrics, "agreement"))
     if sentence:
         rows.append(Row("Agreement", sentence, "Independent starts, aligned, mirror images allowed"))
-    confidence = _finite(run.confidence)
+    confidence = finite(run.confidence)
     if len(confidence):
         rows.append(Row(
             "Pose confidence", f"median {np.median(confidence):.2f} of 1",
             "Weight of the best pose among all that were tried, for each class average",
         ))  # fmt: skip
-    correlation = _finite(run.correlation)
+    correlation = finite(run.correlation)
     if len(correlation):
         rows.append(Row(
             "Fit to the class averages", f"median correlation {np.median(correlation):.2f}",
             "Of each class average with the consensus seen from its pose",
         ))  # fmt: skip
-    own = _finite([v.get("correlation") for v in run.volumes.values()])
+    own = finite([v.get("correlation") for v in run.volumes.values()])
     if len(own):
         rows.append(Row(
             "Fit of the volumes", f"median correlation {np.median(own):.2f}",
@@ -186,7 +187,7 @@ def rows_of(run: SdsRun) -> list[Row]:
             "Landscape", f"{100 * float(first.sum()):.0f} % of the variance in {len(first)} components",
             "Differences between the volumes, those of the reconstruction included",
         ))  # fmt: skip
-    return rows + _time_rows(run)
+    return rows + time_rows(run)
 
 
 def notes_of(metrics: Mapping[str, Any]) -> list[str]:
@@ -216,7 +217,7 @@ def _motion_rows(motion: Mapping[str, Any]) -> list[Row]:
         return []
     value = "the particle moves" if motion["moves"] else "no sign of it"
     tried = _mapping(motion, "left_out_correlation")
-    known = _finite([tried.get("neighbours"), tried.get("all")])
+    known = finite([tried.get("neighbours"), tried.get("all")])
     if len(known) == 2:
         value += f" (left out: {known[0]:.3f} among similar, {known[1]:.3f} among all)"
     return [
@@ -226,7 +227,8 @@ def _motion_rows(motion: Mapping[str, Any]) -> list[Row]:
     ]
 
 
-def _time_rows(run: SdsRun) -> list[Row]:
+def time_rows(run: SdsRun) -> list[Row]:
+    """How long it took."""
     seconds = run.metrics.get("seconds")
     rows = []
     if isinstance(seconds, Mapping):
@@ -237,7 +239,7 @@ def _time_rows(run: SdsRun) -> list[Row]:
         if total > 0:
             parts = ", ".join(f"{_SECONDS.get(k, k)} {v:.3g} s" for k, v in known.items())
             rows.append(Row("Computing time", f"{total:.3g} s", parts))
-    each = _finite([v.get("seconds") for v in run.volumes.values()])
+    each = finite([v.get("seconds") for v in run.volumes.values()])
     if len(each):
         rows.append(Row("Per volume", f"median {np.median(each):.3g} s", "One volume for each class average"))
     return rows
@@ -254,7 +256,8 @@ def _numbers(values: Any) -> NDArray[np.float64]:
     return np.array([v if isinstance(v, int | float) else np.nan for v in values], float)
 
 
-def _finite(values: Any) -> NDArray[np.float64]:
+def finite(values: Any) -> NDArray[np.float64]:
+    """The finite numbers among some values (n,), or of none."""
     if values is None:
         return np.zeros(0)
     table = np.array([v if isinstance(v, int | float) else np.nan for v in values], np.float64)

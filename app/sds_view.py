@@ -1,4 +1,4 @@
-"""Shows runs of score distillation and trainings of denoisers, live and finished."""
+"""Shows runs of volumes (score distillation, known poses) and trainings, live and finished."""
 
 from __future__ import annotations
 
@@ -10,10 +10,13 @@ from numpy.typing import NDArray
 from PySide6.QtCore import QObject, QTimer, Signal, Slot
 from PySide6.QtWidgets import QWidget
 
+from app import known_poses_measures
 from app.background import Background, words
+from app.fourier_coverage import coverage_of
 from app.job_monitor import JobMonitor
 from app.maps_view import MapsView
 from app.newest import Newest
+from app.panels.fourier_coverage import FourierCoveragePanel
 from app.panels.landscape import LandscapePanel
 from app.panels.matches import MatchesPanel
 from app.panels.messages import MessagesPanel
@@ -24,7 +27,7 @@ from app.panels.training import CLOSED_FORM, NETWORK, TrainingPlots
 from app.panels.viewer import ViewerPanel
 from app.run_files import StoredRun
 from app.run_view import RunView, unfinished
-from app.sds_files import SdsRun, load_sds
+from app.sds_files import OF_VOLUMES, SdsRun, load_sds
 from app.sds_measures import agreement_of, baseline_of, curves_of, notes_of, rows_of, summary_of
 from app.snapshots import AnySnapshot
 from app.style import Theme
@@ -34,7 +37,7 @@ from engine.io.prior_facts import level_errors
 
 RELOAD_MS = 2500
 PLOT_MS = 300
-OWN_KINDS = ("sds", "train_denoiser", "train_prior")
+OWN_KINDS = (*OF_VOLUMES, "train_denoiser", "train_prior")
 
 
 class SdsPanels:
@@ -44,6 +47,7 @@ class SdsPanels:
         self.results = SdsResultsPanel()
         self.landscape = LandscapePanel()
         self.matches = MatchesPanel()
+        self.coverage = FourierCoveragePanel()
         self.starts = StartsPanel()
         self.training = TrainingPlots()
         self.prior = PriorPlots()
@@ -53,8 +57,9 @@ class SdsPanels:
         """Panels with their titles and tips."""
         return [
             (self.results, "Results", "How good the maps are, and on what that rests"),
+            (self.coverage, "Coverage", "Which part of the map was measured, and which the prior supplied"),
             (self.landscape, "Landscape", "How the volumes differ; click one to see it"),
-            (self.matches, "Images", "Each class average beside what the map looks like from there"),
+            (self.matches, "Images", "Each image beside what the map looks like from there"),
             (self.starts, "Starts", "How far independent starts agree"),
             (self.training, "Training", "How well the denoiser does so far"),
             (self.prior, "Training", "How well the prior does so far"),
@@ -64,6 +69,8 @@ class SdsPanels:
         """The panels for a kind of run."""
         if kind == "sds":
             return (self.results, self.landscape, self.matches, self.starts)
+        if kind == "known_poses":
+            return (self.results, self.coverage, self.matches)
         if kind == "train_prior":
             return (self.prior,)
         return (self.training,) if kind in OWN_KINDS else ()
@@ -152,7 +159,7 @@ class SdsView(QObject):
 
     @Slot(object, object)
     def _pictured(self, event: ImagesSnapshot, images: NDArray[np.float32]) -> None:
-        if self.kind != "sds":
+        if self.kind not in OF_VOLUMES:
             self._viewer.offer_page("images")
             self._viewer.images.show_images(images, event.role, f"Step {event.step:,}")
 
@@ -169,7 +176,7 @@ class SdsView(QObject):
     @Slot(object)
     def _wrote(self, _event: Result) -> None:
         # Not at each file: a run may write many in a second.
-        if self.kind == "sds" and not self._reload.isActive():
+        if self.kind in OF_VOLUMES and not self._reload.isActive():
             self._reload.start()
 
     @Slot()
@@ -217,12 +224,13 @@ class SdsView(QObject):
         panels, chosen = self._panels, self._panels.matches.image
         self.run = sds
         self.maps.set_run(sds)
-        summary, finished = summary_of(sds), run is not None and run.completed
+        known, finished = sds.kind == "known_poses", run is not None and run.completed
+        summary = known_poses_measures.summary_of(sds) if known else summary_of(sds)
         if run is not None and not finished:
             summary = f"{unfinished(run)} {summary}"
         panels.results.show_results(
             summary,
-            rows_of(sds),
+            known_poses_measures.rows_of(sds) if known else rows_of(sds),
             curves_of(sds.metrics),
             exportable=run is not None and run.exportable,
             has_folder=run is not None,
@@ -231,7 +239,11 @@ class SdsView(QObject):
         panels.starts.show_starts(
             sds.starts, agreement_of(sds.tournament), lone=sds.tournament.get("lone") is True
         )
-        panels.matches.set_run(sds.count, sds.correlation, sds.confidence, has_volumes=bool(sds.volumes))
+        panels.matches.set_run(
+            sds.count, sds.correlation, sds.confidence, has_volumes=bool(sds.volumes), noun=sds.noun
+        )
+        panels.matches.fits.set_label("bottom", sds.noun.capitalize())
+        panels.coverage.show_coverage(coverage_of(sds.coverage), coloured=sds.prior_fraction is not None)
         found = sds.landscape
         if found is not None:
             panels.landscape.set_landscape(found.coordinates, found.explained, found.images, found.umap)
@@ -276,8 +288,9 @@ class SdsView(QObject):
             return
         seen = run.projections[image - 1] if run.projections is not None else None
         self._panels.matches.show_image(
-            image, run.prepared[image - 1], seen, self._facts(image), has_volume=image in run.volumes
-        )
+            image, run.prepared[image - 1], seen, self._facts(image),
+            has_volume=image in run.volumes, name=run.noun.capitalize(),
+        )  # fmt: skip
 
     def _volume_shown(self, image: int) -> None:
         run, landscape = self.run, self._panels.landscape

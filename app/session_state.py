@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from app import averages_session, prior_session, sds_session, training_session
+from app import averages_session, known_poses_state, prior_session, sds_session, training_session
 from app.panels.mode_switch import MODES
 from app.project_files import SCHEMA_VERSION
 from engine.specs.components import PriorSpec
@@ -42,6 +42,7 @@ def capture(window: MainWindow) -> dict[str, Any]:
             "settings": dict(window.modes.training.settings), "start_from": window.modes.training.start_from
         },
         "prior": _prior(window),
+        "known_poses": known_poses_state.capture(window.modes.known.session),
         "shown": _shown(window),
         "features": window.features.state(),
     }  # fmt: skip
@@ -118,6 +119,7 @@ def files_of(state: dict[str, Any]) -> Iterator[str]:
     for table, key in (("averages", "path"), ("volumes", "truth")):
         yield from _named(_table(state, table).get(key))
     yield from (p for p in _table(_table(state, "prior"), "sources").values() if isinstance(p, str))
+    yield from known_poses_state.files_of(state.get("known_poses"))
     yield from _named(shown.get("run"))
 
 
@@ -136,6 +138,7 @@ def put_back(window: MainWindow, state: dict[str, Any], gone: Iterable[str] = ()
         _put_averages(window, _table(state, "averages"), missing)
         _put_volumes(window, _table(state, "volumes"), missing)
         _put_trainings(window, state, missing)
+        known_poses_state.put_back(window.modes.known.session, _table(state, "known_poses"), missing)
     window.history.clear()  # there is nothing before it to go back to
     mode = state.get("mode")
     window.modes.set_mode(mode if mode in MODES else "dps")

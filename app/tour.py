@@ -28,8 +28,8 @@ class Step(NamedTuple):
 STEPS = (
     Step(
         lambda w: w.modes.switch, "What do you have?",
-        "Projections with known poses make points. Class averages without poses make volumes. The other "
-        "two train networks of your own. Alt+1 to Alt+4.",
+        "Projections with known poses make points, or a volume. Class averages without poses make volumes. "
+        "The other two train networks of your own. Alt+1 to Alt+5.",
     ),
     Step(
         lambda w: w.modes.inputs, "Put your data in",

@@ -265,12 +265,13 @@ class MatchesPanel(QWidget):
         facts: str,
         *,
         has_volume: bool,
+        name: str = "Class average",
     ) -> None:
-        """Show a class average, counted from 1."""
+        """Show a class average or another image, counted from 1."""
         self._number.blockSignals(True)
         self._number.setValue(image)
         self._number.blockSignals(False)
-        self.strip.show_match(picture, projection)
+        self.strip.show_match(picture, projection, name=name)
         self._facts.setText(facts)
         self.fits.select(image)
         self._volume.setEnabled(has_volume)

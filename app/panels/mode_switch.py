@@ -1,4 +1,4 @@
-"""What the window is to do: points, volumes, or one of two trainings. One button each."""
+"""What the window is to do: points, volumes in two ways, or one of two trainings. One button each."""
 
 from __future__ import annotations
 
@@ -26,7 +26,14 @@ MODES = {
         "Train a new prior of points",
         "Learn shapes from structures of your own; points can then be made with it (Alt+4)",
     ),
+    "known_poses": (
+        "Volume from known poses",
+        "Volume from known poses (IPSM)",
+        "A map from a few images at known poses; what they don't show comes from a 2D denoiser (Alt+5)",
+    ),
 }
+ROWS = (("dps", "sds"), ("known_poses",), ("train_denoiser", "train_prior"))
+"""How the buttons stand: what reconstructs above what trains. A button alone in its row is as wide as two."""
 COLUMNS = 2
 
 
@@ -42,17 +49,20 @@ class ModeSwitch(QWidget):
         layout = QGridLayout(self)
         layout.setContentsMargins(10, 8, 4, 0)
         layout.setSpacing(4)
-        for number, (mode, (text, name, tip)) in enumerate(MODES.items(), 1):
+        numbers = {mode: number for number, mode in enumerate(MODES, 1)}
+        places = [(mode, row, column) for row, modes in enumerate(ROWS) for column, mode in enumerate(modes)]
+        for mode, row, column in places:  # in the order in which Tab goes through them
+            text, name, tip = MODES[mode]
             button = QPushButton(text)
             button.setObjectName("mode")
             button.setCheckable(True)
             button.setToolTip(f"{name}.\n{tip}")
             button.setAccessibleName(name)
-            button.setShortcut(f"Alt+{number}")
+            button.setShortcut(f"Alt+{numbers[mode]}")
             button.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
             self._buttons[mode] = button
             self._group.addButton(button)
-            layout.addWidget(button, *divmod(number - 1, COLUMNS))
+            layout.addWidget(button, row, column, 1, COLUMNS // len(ROWS[row]))
         self._group.buttonClicked.connect(self._clicked)
         self.show_mode("dps")
 
@@ -66,7 +76,7 @@ class ModeSwitch(QWidget):
 
     def buttons(self) -> list[QPushButton]:
         """All of them, in the order of the modes."""
-        return list(self._buttons.values())
+        return [self._buttons[mode] for mode in MODES]
 
     def set_enabled(self, on: bool) -> None:
         """While a job runs the mode stays."""

@@ -52,6 +52,7 @@ class FscFamilyPlot(Plot):
         self.item.clear()
         self._legend.clear()
         lowest, last = -0.1, 0.0
+        drawn: set[float] = set()
         for i, curve in enumerate(self._curves):
             keep = np.isfinite(curve.frequency_per_A) & np.isfinite(curve.correlation)
             pen = pg.mkPen(self.theme.series[i % len(self.theme.series)], width=2)
@@ -60,7 +61,9 @@ class FscFamilyPlot(Plot):
             if keep.any():
                 lowest = min(lowest, float(curve.correlation[keep].min()) - 0.05)
                 last = max(last, float(curve.frequency_per_A[keep].max()))
-            self._draw_threshold(curve, pen)
+            if curve.threshold not in drawn:
+                drawn.add(curve.threshold)
+                self._draw_threshold(curve, pen)
         self.item.setYRange(lowest, 1.05, padding=0)
         if last > 0:
             self.item.setXRange(0.0, last, padding=0.01)

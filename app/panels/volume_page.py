@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from app.viewers.volume import VolumeView
 
 NOTHING = ""
-MOTION = "motion"
+MOTION, PRIOR = "motion", "prior"
 OPEN_FILE = "open"
 FILE = "file:"
 KINDS = {"surface": "Surface", "slices": "Slices", **PROJECTED}
@@ -101,7 +101,7 @@ class VolumePage(Page):
         layout.addWidget(self.level)
         self.set_maps([])
         self.set_others([])
-        self.set_colours(motion=False)
+        self.set_colours(())
         self._retint()
 
     @property
@@ -132,11 +132,10 @@ class VolumePage(Page):
         if chosen or str(self._other.currentData()).startswith((FILE, OPEN_FILE)):
             self._other.setCurrentIndex(max(0, self._other.findData(chosen)))
 
-    def set_colours(self, *, motion: bool) -> None:
-        """Offer colouring by motion or not."""
-        extra = [(MOTION, "By motion")] if motion else []
-        _fill(self._colour, [(NOTHING, "Plain colour"), *extra])
-        self._colour.setVisible(motion)
+    def set_colours(self, entries: Sequence[tuple[str, str]]) -> None:
+        """Offer colourings (key, name) besides the plain one."""
+        _fill(self._colour, [(NOTHING, "Plain colour"), *entries])
+        self._colour.setVisible(bool(entries))
 
     def show_surface(self, shown: Shown) -> None:
         """Show a map that has been worked out."""
@@ -169,7 +168,7 @@ class VolumePage(Page):
         """Show nothing."""
         self.set_maps([])
         self.set_others([])
-        self.set_colours(motion=False)
+        self.set_colours(())
         if self.late_volume.made is not None:
             self.volume.clear()
         self.slices.clear()
@@ -212,9 +211,9 @@ class VolumePage(Page):
             self.map_chosen.emit(self._map.currentData())
 
     def toggle_colouring(self) -> None:
-        """Between plain and motion."""
+        """From plain to the next colouring, and back."""
         if self._colour.count() > 1:
-            self._colour.setCurrentIndex(1 - self._colour.currentIndex())
+            self._colour.setCurrentIndex((self._colour.currentIndex() + 1) % self._colour.count())
             self.colour_chosen.emit(self._colour.currentData())
 
     def screenshot(self) -> QImage:

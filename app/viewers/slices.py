@@ -10,6 +10,7 @@ from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QLabel, QSizePolicy, QSl
 
 from app.style import LIGHT, Theme
 from app.surfaces import Density
+from app.viewers.colours import rgb
 from app.viewers.overlay import bar_length_A
 
 AXES = "zyx"  # of the array
@@ -40,11 +41,14 @@ class SliceImage(QWidget):
         self.theme = theme
         self.update()
 
-    def show_slice(self, grey: NDArray[np.uint8], cross: tuple[float, float], across_A: float) -> None:
-        """Show (rows, columns) with a crosshair at shares (horizontal, vertical) of the picture."""
-        flipped = np.ascontiguousarray(grey[::-1])
-        rows, columns = flipped.shape
-        self._image = QImage(flipped.data, columns, rows, columns, QImage.Format.Format_Grayscale8).copy()
+    def show_slice(self, pixels: NDArray[np.uint8], cross: tuple[float, float], across_A: float) -> None:
+        """Show (rows, columns), or (rows, columns, 3) in colour, with a crosshair at shares of its sides."""
+        flipped = np.ascontiguousarray(pixels[::-1])
+        rows, columns = flipped.shape[:2]
+        bytes_, form = columns, QImage.Format.Format_Grayscale8
+        if flipped.ndim == 3:
+            bytes_, form = 3 * columns, QImage.Format.Format_RGB888
+        self._image = QImage(flipped.data, columns, rows, bytes_, form).copy()
         self._cross, self._A_across = cross, across_A
         self.update()
 
@@ -124,6 +128,7 @@ class SlicesView(QWidget):
         self.density: Density | None = None
         self.index = [0, 0, 0]  # z, y, x
         self._limits = (0.0, 1.0)
+        self._tint: Density | None = None
         self._pictures: list[SliceImage] = []
         self._sliders: list[QSlider] = []
         self._labels: list[QLabel] = []
@@ -182,13 +187,19 @@ class SlicesView(QWidget):
         for picture in self._pictures:
             picture.set_theme(theme)
 
-    def show_density(self, density: Density, limits: tuple[float, float]) -> None:
+    def show_density(
+        self, density: Density, limits: tuple[float, float], *, tint: Density | None = None
+    ) -> None:
         """Show a map; ``limits`` are its black and white before contrast is changed.
+
+        ``tint`` are shares from 0 to 1 on the same grid: what is 0 stays grey, what is 1 turns orange.
 
         The point that is looked at stays where it is as long as the box has the same size.
         """
         same = self.density is not None and self.density.values.shape == density.values.shape
         self.density, self._limits = density, limits
+        fits = tint is not None and tint.values.shape == density.values.shape
+        self._tint = tint if fits else None
         if not same:
             self.index = [n // 2 for n in density.values.shape]
             for (normal, *_), slider in zip(PLANES, self._sliders, strict=True):
@@ -200,7 +211,7 @@ class SlicesView(QWidget):
 
     def clear(self) -> None:
         """Show nothing."""
-        self.density = None
+        self.density = self._tint = None
         for picture in self._pictures:
             picture.clear()
         self._value.clear()
@@ -223,6 +234,16 @@ class SlicesView(QWidget):
         width = white - black if white != black else 1e-9
         scaled = np.nan_to_num((part - black) / width)
         return np.asarray(np.clip(scaled, 0, 1) * 255, np.uint8)
+
+    def pixels(self, normal: int) -> NDArray[np.uint8]:
+        """The same with what tints it: (rows, columns), or (rows, columns, 3)."""
+        grey = self.grey(normal)
+        if self._tint is None:
+            return grey
+        share = np.clip(np.take(self._tint.values, self.index[normal], axis=normal), 0, 1)[..., None]
+        full = np.array(rgb(self._pictures[0].theme.series[1]), np.float32)
+        mixed = grey[..., None] * (1 - share * (1 - full))
+        return np.asarray(np.rint(mixed), np.uint8)
 
     # ---- inside ---------------------------------------------------------------------------------
 
@@ -251,12 +272,16 @@ class SlicesView(QWidget):
         shape, size = self.density.values.shape, self.density.voxel_A
         for (normal, across, up, _), picture, label in zip(PLANES, self._pictures, self._labels, strict=True):
             cross = tuple((self.index[axis] + 0.5) / shape[axis] for axis in (across, up))
-            picture.show_slice(self.grey(normal), cross, shape[across] * size)
+            picture.show_slice(self.pixels(normal), cross, shape[across] * size)
             position = (self.index[normal] - shape[normal] // 2) * size
             label.setText(f"{AXES[normal]} = {position:+.1f} Å")
         value = float(self.density.values[tuple(self.index)])
         here = ", ".join(f"{(self.index[a] - shape[a] // 2) * size:+.1f}" for a in (2, 1, 0))
-        self._value.setText(f"Density {value:.3g}\nat x, y, z = {here} Å")
+        text = f"Density {value:.3g}\nat x, y, z = {here} Å"
+        if self._tint is not None:
+            share = float(self._tint.values[tuple(self.index)])
+            text += f"\nShare from the prior {share:.2f} (grey 0, orange 1)"
+        self._value.setText(text)
 
 
 def _slider(name: str) -> QSlider:

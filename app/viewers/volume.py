@@ -42,7 +42,7 @@ class VolumeView(SceneWidget):
         super().__init__(parent)
         self.fine, self.rough, self.other, self.other_rough = EMPTY, EMPTY, EMPTY, EMPTY
         self.colour_range: tuple[float, float] | None = None
-        self.moving = self.projecting = False
+        self.moving = self.projecting = self.held = False
         self._names = ("", "")
         self._fitted_A = self._extent_A = 0.0
         self._fine_ms = 0.0
@@ -68,11 +68,11 @@ class VolumeView(SceneWidget):
         """Show a surface; ``rough`` stands in for it while things move.
 
         ``radius_A`` is half the box. The camera stays where it is, until the surface has clearly shrunk
-        or grown and the user has not taken the camera.
+        or grown and neither the user has taken the camera nor ``held`` says that it is to stay.
         """
         self.fine, self.rough = fine, rough
         self._extent_A = _extent(fine, radius_A)
-        if not self.touched and self._extent_A > 0:
+        if not (self.touched or self.held) and self._extent_A > 0:
             change = self._extent_A / max(self._fitted_A, 1e-9)
             if not 1 / REFIT < change < REFIT:
                 self._frame()
@@ -138,7 +138,7 @@ class VolumeView(SceneWidget):
 
     def clear(self) -> None:
         """Show nothing, and aim the camera anew at what comes next."""
-        self.touched, self._fitted_A = False, 0.0
+        self.touched, self.held, self._fitted_A = False, False, 0.0
         self.colour_range = None
         self.set_surfaces(EMPTY, EMPTY, radius_A=0.0)
         self.set_other(EMPTY)

@@ -18,6 +18,7 @@ from engine.io.mrc import write_volume
 from engine.io.point_values import MEANINGS, read_point_values
 from engine.io.volumes import run_kind
 
+OF_VOLUMES = ("sds", "known_poses")  # kinds of runs that leave maps
 _FORMATS_HELP = (
     "; ".join(f"{name}: {description.rstrip('.')}" for name, (_, description) in FORMATS.items())
     + f". Of a run of score distillation: {volumes.FORMATS_HELP}."
@@ -141,7 +142,7 @@ def evaluate(
             raise SpecError(f"`{name}` is for priors.", "Leave it out, or give `--prior` instead of DIR.")
     kind = run_kind(folder) if folder.is_dir() else None
     _refuse_training(kind, folder)
-    if kind == "sds":
+    if kind in OF_VOLUMES:
         return volumes.evaluate(folder, truth, truth_voxel_size, as_json=as_json)
     ensemble = read_ensemble(_ensemble_file(folder))
     # Here, not above: it imports torch.
@@ -200,7 +201,7 @@ def export(
     """  # noqa: D301 - \b is click's mark for "don't wrap"
     kind = run_kind(folder) if folder.is_dir() else None
     _refuse_training(kind, folder)
-    if kind == "sds":
+    if kind in OF_VOLUMES:
         given = [n for n, v in (("--resolution", resolution), ("--voxel-size", voxel_size)) if v is not None]
         given += ["--b-factor"] if b_factors != "spread" else []
         return volumes.export(folder, format_name, out, which, unusable=given)

@@ -121,6 +121,8 @@ def _print_end(
         lines += ["", format_table(metrics), ""]
     elif metrics is not None and metrics.get("kind") == "sds":
         lines += ["", *summaries.of_volumes(metrics), ""]
+    elif metrics is not None and metrics.get("kind") == "known_poses":
+        lines += ["", *summaries.of_known_poses(metrics), ""]
     elif metrics is not None and metrics.get("kind") == "train_denoiser":
         lines += ["", *summaries.of_denoiser(metrics), ""]
     lines += [f"{role}: {run.path / path}" for role, path in display.results.items()]

@@ -28,6 +28,21 @@ def of_volumes(metrics: dict[str, Any]) -> list[str]:
     return lines + [f"Note: {note}" for note in metrics.get("notes") or () if isinstance(note, str)]
 
 
+def of_known_poses(metrics: dict[str, Any]) -> list[str]:
+    """Sentences about a volume at known poses from its ``metrics.json``; what is missing is left out."""
+    count = metrics.get("images")
+    source = f" from {count} images at their poses" if isinstance(count, int) else ""
+    lines = [f"A volume{source}."]
+    supplied = metrics.get("prior_supplied")
+    if isinstance(supplied, int | float):
+        lines.append(f"{100 * supplied:.0f} % of its power lies where no image measured anything.")
+    for key, name in (("fsc_truth", ""), ("fsc_truth_least_squares", "Least squares alone: ")):
+        part = metrics.get(key)
+        if isinstance(part, dict) and isinstance(part.get("sentence"), str):
+            lines.append(name + part["sentence"])
+    return lines + [f"Note: {note}" for note in metrics.get("notes") or () if isinstance(note, str)]
+
+
 def of_denoiser(metrics: dict[str, Any]) -> list[str]:
     """Sentences and a table about the training of a denoiser of images from its ``metrics.json``."""
     lines = []
@@ -63,7 +78,7 @@ def of_denoiser(metrics: dict[str, Any]) -> list[str]:
 def next_step(metrics: dict[str, Any] | None, folder: Path) -> str | None:
     """What to do with a completed run, or None where nothing is usual."""
     kind = (metrics or {}).get("kind")
-    if kind == "sds":
+    if kind in ("sds", "known_poses"):
         return f"Next: verglas export {folder} --format cxc"
     if kind == "train_denoiser":
         weights = folder / "results" / "denoiser.safetensors"

@@ -66,12 +66,17 @@ def command_file(
     return "\n".join([*lines, "view", ""])
 
 
+_MOTION_COLOUR = "Colour: standard deviation of density between the volumes. Blue stays, red comes and goes."
+
+
 def volumes_file(
     consensus_name: str,
     *,
     level: float,
     motion_name: str | None = None,
     motion_range: tuple[float, float] = (0.0, 1.0),
+    colour: str = _MOTION_COLOUR,
+    title: str = "Reconstruction by score distillation",
     series_pattern: str | None = None,
     series_names: Sequence[str] = (),
     series_level: float = 0.0,
@@ -83,15 +88,17 @@ def volumes_file(
     ----------
     consensus_name : a map in the same folder.
     level : its contour level.
-    motion_name : a map of the motion's amplitude that colours the surface, or None.
+    motion_name : a map of the motion's amplitude, or of something else, that colours the surface, or None.
     motion_range : values at the blue and the red end of the palette.
+    colour : what the colours mean, a comment.
+    title : what the file shows.
     series_pattern : files of the volumes with ``*``, e.g. ``volumes/*.mrc``, in the order of their names.
     series_names : what each of the volumes is.
     series_level : contour level of all volumes.
     order : a sentence on what orders the series.
     """
     lines = [
-        "# Reconstruction by score distillation, written by Verglas.",
+        f"# {title}, written by Verglas.",
         "# Open this file in ChimeraX; it expects the files below in its own folder.",
         f"open {_quoted(consensus_name)} id {CONSENSUS_ID}",
         "set bgColor white",
@@ -101,7 +108,7 @@ def volumes_file(
     if motion_name is not None:
         low, high = motion_range
         lines += [
-            "# Colour: standard deviation of density between the volumes. Blue stays, red comes and goes.",
+            f"# {colour}",
             f"open {_quoted(motion_name)} id {MOTION_ID}",
             f"hide #{MOTION_ID} models",
             f"color sample #{CONSENSUS_ID} map #{MOTION_ID} palette blue:white:red "

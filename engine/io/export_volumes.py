@@ -201,6 +201,16 @@ def _cxc(results: SdsResults, path: Path, which: Which | None) -> list[Path]:
         written.append(motion_path)
         seen = landscape.motion[consensus.density > level]
         lines |= {"motion_name": motion_path.name, "motion_range": _range(seen)}
+    fraction = results.prior_fraction()
+    if fraction is not None:
+        fraction_path = path.with_name(f"{path.stem}_prior.mrc")
+        write_volume(fraction_path, fraction)
+        written.append(fraction_path)
+        lines |= {
+            "motion_name": fraction_path.name, "motion_range": (0.0, 1.0),
+            "title": "Volume from images at known poses",
+            "colour": "Colour: share that no image measured. Blue was measured, red comes from the prior.",
+        }  # fmt: skip
     images, order = _in_order(_images(results, which), landscape)
     if which is None or which == "all":
         images = _spread_out(images, LONGEST_SERIES)

@@ -45,7 +45,8 @@ Kind = Literal[
     "ensemble",
 ]
 _SPEC_KIND = re.compile(
-    r"(?:^|[{,])\s*[\"']?kind[\"']?\s*[=:]\s*[\"'](dps|train_prior|sds|train_denoiser)[\"']", re.MULTILINE
+    r"(?:^|[{,])\s*[\"']?kind[\"']?\s*[=:]\s*[\"'](dps|train_prior|sds|train_denoiser|known_poses)[\"']",
+    re.MULTILINE,
 )
 _READABLE = (
     "Verglas reads PDB, mmCIF, MRC, MAP, CCP4, MRCS, STAR, CSV, npz, class averages of cryoSPARC, EMAN2 and "

@@ -17,6 +17,9 @@ means that the map beside it is complete, and a run that was killed goes on with
     one pair for each class average, numbered from 1.
 ``landscape.npz, mean.mrc, motion.mrc, components_1.mrc ...``
     :mod:`engine.io.landscape_file`.
+``least_squares.mrc, prior_fraction.mrc, fourier_coverage.json``
+    only of runs at known poses, which otherwise leave the same files: what the images alone say; which share
+    of each voxel, and of each shell of Fourier space, no image measured.
 ``metrics.json, seconds.json``
     everything measured; the seconds spent on each stage so far.
 
@@ -46,6 +49,7 @@ from engine.types import FloatArray, ImageStack, Volume
 PREPARED, AVERAGES, PROJECTIONS = "prepared.mrcs", "averages.json", "projections.mrcs"
 CONSENSUS, HALVES = "consensus.mrc", ("half_1.mrc", "half_2.mrc")
 TOURNAMENT, METRICS = "tournament.json", "metrics.json"
+LEAST_SQUARES, PRIOR_FRACTION = "least_squares.mrc", "prior_fraction.mrc"  # of runs at known poses
 REFERENCE = "reference.mrc"  # the map to judge by, brought into the consensus's frame
 
 _NOT_YET = "Wait until the run has got that far, or open a finished run."
@@ -269,6 +273,10 @@ class SdsResults:
     def consensus(self) -> Volume:
         """The consensus map. Raises InputError or RunError."""
         return self._map(self._present(CONSENSUS, "consensus map"))
+
+    def prior_fraction(self) -> Volume | None:
+        """Share of each voxel that no image measured, 0 to 1; None but for known poses. Raises InputError."""
+        return self._map(self.folder / PRIOR_FRACTION) if self.has(PRIOR_FRACTION) else None
 
     def halves(self) -> tuple[Volume, Volume] | None:
         """The half maps, or None if the run made none. Raises InputError for damaged ones."""

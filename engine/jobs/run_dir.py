@@ -29,6 +29,7 @@ _FREE = {
     "dps": {"title", "device", "batch"},
     "train_prior": _TRAINING_FREE,
     "sds": {"title", "device"},
+    "known_poses": {"title", "device"},
     "train_denoiser": _TRAINING_FREE,
 }
 _BUDGET = {"train_prior": {"hours", "max_steps"}, "train_denoiser": {"minutes", "max_steps"}}

@@ -1,0 +1,91 @@
+"""What the window says about a run at known poses: what it will do, and what its methods are."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from app.coverage import MISSING, Coverage
+from engine.specs.known_poses import ASKS_DENOISER, KnownPosesSpec
+
+if TYPE_CHECKING:
+    from app.posed_files import LibraryLook, PosedLook
+
+ROLES = {
+    "poses": "poses", "images": "image stack", "library": "library", "start": "first map",
+    "truth": "reference",
+}  # fmt: skip
+METHODS = {
+    "denoised_views": "Denoised views",
+    "ipsm": "Inline prior (IPSM)",
+    "sds": "Score distillation (SDS)",
+    "total_variation": "Total variation",
+    "data": "Data alone, in a mask",
+    "wiener": "Least squares alone",
+}
+"""Kinds of methods as the form offers them, what is likeliest wanted first."""
+
+DENOISERS = {
+    "closed_form": "Closed form (no training)",
+    "trained": "Trained denoiser…",
+    "gaussian": "Power spectrum alone (control)",
+}
+REPRESENTATIONS = {"voxels": "Voxels", "gaussians": "3D Gaussians"}
+_HOW = {
+    "denoised_views": "a consensus of the images and denoised views",
+    "ipsm": "inline-prior guided score matching",
+    "sds": "score distillation",
+    "total_variation": "least squares of the smallest total variation",
+    "data": "least squares inside a mask",
+    "wiener": "regularised least squares",
+}
+
+
+def sentence(spec: KnownPosesSpec, look: PosedLook | None, library: LibraryLook | None) -> str:
+    """What Run will do.
+
+    Parameters
+    ----------
+    look, library : what the files turned out to be, where that is known.
+    """
+    count = "the images" if look is None or not look.count else _counted(look.count, "image")
+    text = f"Makes one volume from {count} at their poses by {_HOW[spec.method.kind]}"
+    steps = getattr(spec.method, "steps", 0)
+    if steps:
+        what = "noise levels" if spec.method.kind == "denoised_views" else "steps"
+        text += f", {steps} {what}"
+    if spec.method.kind in ASKS_DENOISER:
+        text += f" of {getattr(spec.method, 'views', 0)} random views each, with {_denoiser(spec, library)}"
+    if spec.representation.kind == "gaussians":
+        text += f", as {spec.representation.count:,} Gaussians to begin with"
+    if spec.symmetry != "C1":
+        text += f", symmetry {spec.symmetry}"
+    if spec.refinement.rounds:
+        text += f"; poses are searched for again in {_counted(spec.refinement.rounds, 'round')}"
+    return text + "."
+
+
+def unmeasured(coverage: Coverage | None) -> str:
+    """How much of Fourier space no image shows, in words; empty where that is little, or not known."""
+    if coverage is None or not coverage.views or coverage.fourier >= MISSING:
+        return ""
+    return (
+        f"{100 * (1 - coverage.fourier):.0f} % of the directions of Fourier space lie in none of the images."
+    )
+
+
+def _denoiser(spec: KnownPosesSpec, library: LibraryLook | None) -> str:
+    if spec.denoiser.kind == "trained":
+        return f"the denoiser {Path(spec.denoiser.weights).name}"
+    source = "the images themselves"
+    if spec.library is not None:
+        named = library is not None and bool(library.count)
+        count = _counted(library.count, "class average") if named and library is not None else "the images"
+        source = f"{count} of {Path(spec.library.file).name}"
+    if spec.denoiser.kind == "gaussian":
+        return f"a denoiser that knows only the power spectrum of {source}"
+    return f"the closed-form denoiser made of {source}"
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
