@@ -11,7 +11,7 @@ from app import known_poses_state
 from app.coverage import Coverage
 from app.known_poses_session import FILES_WANTED, NO_DENOISER, KnownPosesSession
 from app.known_poses_words import unmeasured
-from app.posed_files import PosedLook, has_poses, kind_at_known_poses, look_at_images, look_at_library
+from app.posed_files import PosedLook, has_poses, kind_at_known_poses, look_at_library
 from engine.specs.known_poses import (
     GaussianImages,
     GaussianSplats,
