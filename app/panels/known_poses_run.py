@@ -72,7 +72,7 @@ class KnownPosesPanel(RunFrame):
             PoseRefinement, own_toggle=False,
             labels={"rounds": "Refine poses", "range_deg": "Largest turn", "range_px": "Largest shift"},
         )  # fmt: skip
-        self._settings = ModelForm(
+        self.settings_form = ModelForm(
             KnownPosesSpec, include=SETTINGS, own_toggle=False, labels={"noise": "Noise of the images"}
         )
         self._weights = FileRow("Weights of the denoiser")
@@ -87,7 +87,7 @@ class KnownPosesPanel(RunFrame):
 
     def show_values(self, settings: dict[str, Any], parts: dict[str, dict[str, Any]], start: str) -> None:
         """Show a whole run description. Emits nothing."""
-        self._settings.set_values(settings)
+        self.settings_form.set_values(settings)
         self._start.show_path(start)
         for box, name in (
             (self.method, "method"), (self.denoiser, "denoiser"), (self.representation, "representation")
@@ -134,7 +134,7 @@ class KnownPosesPanel(RunFrame):
         rows.addRow(self._gaussians)
         rows.addRow(rule())
         rows.addRow(self._refinement)
-        rows.addRow(self._settings)
+        rows.addRow(self.settings_form)
         rows.addRow(form_label("Begin with"), self._start)
         rows.addRow(form_label("Write to"), self._folder_row())
         rows.addRow(self.advanced)
@@ -153,7 +153,7 @@ class KnownPosesPanel(RunFrame):
         self._closed_form.changed.connect(self._enter_denoiser)
         self._gaussians.changed.connect(self._enter_representation)
         self._refinement.changed.connect(partial(self._enter, "refinement", self._refinement, PoseRefinement))
-        self._settings.changed.connect(self._enter_settings)
+        self.settings_form.changed.connect(self._enter_settings)
         self._weights.wanted.connect(self.weights_wanted)
         self._start.wanted.connect(self.start_wanted)
         self._start.cleared.connect(self.start_cleared)
@@ -165,7 +165,7 @@ class KnownPosesPanel(RunFrame):
         """Show the settings that a run by the chosen method uses."""
         method, all_shown = str(self.method.currentData()), self.advanced.isChecked()
         for form in (*self._method_forms.values(), self._closed_form, self._gaussians, self._refinement,
-                     self._settings):  # fmt: skip
+                     self.settings_form):  # fmt: skip
             form.show_advanced(all_shown)
         self._words.setText(" ".join((_METHODS[method].__doc__ or "").split()))
         for kind, form in self._method_forms.items():
@@ -214,8 +214,8 @@ class KnownPosesPanel(RunFrame):
         self.part_entered.emit(name, values, "")
 
     def _enter_settings(self) -> None:
-        problems = self._settings.check()
-        self.settings_entered.emit({} if problems else self._settings.values(), " ".join(problems))
+        problems = self.settings_form.check()
+        self.settings_entered.emit({} if problems else self.settings_form.values(), " ".join(problems))
 
 
 def _choice(entries: dict[str, str], name: str, tip: str) -> ChoiceBox:

@@ -28,6 +28,7 @@ from engine.specs.sds import ClassAveragesInput, SdsSpec, TrainDenoiserSpec
 from engine.types import ImageStack
 from tests.app import averages_phantom, phantom, prior_run, sds_run
 from tests.app.test_sds_session import write_weights
+from tests.app.undo_walk_known import KnownPosesHands, write_posed
 
 Rng = random.Random
 
@@ -119,8 +120,7 @@ def write_files(folder: Path) -> dict[str, list[Path]]:
             folder / "missing.mrc", prior,
         ],
         "averages": stacks,
-        "weights": [*weights, prior],
-        "truth": [shape, unscaled],
+        "weights": [*weights, prior], "truth": [shape, unscaled], "posed": write_posed(folder, stacks[3]),
         "clouds": [*clouds, prior_run.write_structures(folder / "structures")],
         "specs": [folder / f"{name}.toml" for name in specs],
         "run": [sds_run.write_sds(folder / "run", images=4, box=16, starts=2)],
@@ -188,7 +188,7 @@ def displayed(window: MainWindow) -> dict[str, Any]:
         "class averages": _words(modes.averages_panel, labels=modes.of_averages),
         "gallery": modes.averages.loaded is not None and (rows, gallery._count.text(), gallery._marks.text()),
         "named": list(window.features["gallery"].named.state().items()),
-        "clouds": _words(modes.prior.panel, labels=True),
+        "clouds": _words(modes.prior.panel, labels=True), "posed": _words(modes.known.panel, labels=True),
         "names": (dict(project.project.content.names), dict(project.project.content.notes)),
         "groups": [(g.name, g.members) for g in landscape.groups],
         "hand": run is not None and is_flipped(run),
@@ -201,7 +201,7 @@ def displayed(window: MainWindow) -> dict[str, Any]:
 # ---- what can be done -------------------------------------------------------------------------------
 
 
-class Hands:
+class Hands(KnownPosesHands):
     """A user's hands: each deed draws what it needs from the generator that it is given."""
 
     def __init__(self, window: MainWindow, files: dict[str, list[Path]]) -> None:
@@ -294,7 +294,8 @@ class Hands:
         self.modes.add_files(rng.sample(pool, rng.choice((1, 1, 2, 3))))
 
     def _wanted(self) -> str:
-        return {"dps": "evidence", "train_prior": "clouds"}.get(self.modes.mode, "averages")
+        pools = {"dps": "evidence", "train_prior": "clouds", "known_poses": "posed"}
+        return pools.get(self.modes.mode, "averages")
 
     def do_load(self, rng: Rng) -> None:
         self.window.load_spec(rng.choice(self.files["specs"]))
