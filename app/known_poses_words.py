@@ -32,7 +32,7 @@ DENOISERS = {
 }
 REPRESENTATIONS = {"voxels": "Voxels", "gaussians": "3D Gaussians"}
 _HOW = {
-    "denoised_views": "a consensus of the images and denoised views",
+    "denoised_views": "denoised views",
     "ipsm": "inline-prior guided score matching",
     "sds": "score distillation",
     "total_variation": "least squares of the smallest total variation",
@@ -49,13 +49,12 @@ def sentence(spec: KnownPosesSpec, look: PosedLook | None, library: LibraryLook 
     look, library : what the files turned out to be, where that is known.
     """
     count = "the images" if look is None or not look.count else _counted(look.count, "image")
-    text = f"Makes one volume from {count} at their poses by {_HOW[spec.method.kind]}"
-    steps = getattr(spec.method, "steps", 0)
-    if steps:
-        what = "noise levels" if spec.method.kind == "denoised_views" else "steps"
-        text += f", {steps} {what}"
+    text = f"Makes one volume from {count} by {_HOW[spec.method.kind]}"
+    steps, views = getattr(spec.method, "steps", 0), getattr(spec.method, "views", 0)
     if spec.method.kind in ASKS_DENOISER:
-        text += f" of {getattr(spec.method, 'views', 0)} random views each, with {_denoiser(spec, library)}"
+        text += f": {steps} steps of {views} random views, with {_denoiser(spec, library)}"
+    elif steps:
+        text += f", {_counted(steps, 'step')}"
     if spec.representation.kind == "gaussians":
         text += f", as {spec.representation.count:,} Gaussians to begin with"
     if spec.symmetry != "C1":
@@ -83,8 +82,8 @@ def _denoiser(spec: KnownPosesSpec, library: LibraryLook | None) -> str:
         count = _counted(library.count, "class average") if named and library is not None else "the images"
         source = f"{count} of {Path(spec.library.file).name}"
     if spec.denoiser.kind == "gaussian":
-        return f"a denoiser that knows only the power spectrum of {source}"
-    return f"the closed-form denoiser made of {source}"
+        return f"the power spectrum of {source} alone"
+    return f"the closed-form denoiser of {source}"
 
 
 def _counted(number: int, noun: str) -> str:

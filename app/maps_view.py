@@ -26,7 +26,7 @@ TITLES = {
     MOTION: "Density change (SD between volumes)",
     PRIOR: "Supplied by the prior: 0 measured, 1 not measured",
 }
-COLOURS = {MOTION: (MOTION, "By motion"), PRIOR: (PRIOR, "Prior-supplied")}
+COLOURS = {MOTION: (MOTION, "By motion"), PRIOR: (PRIOR, "Prior share")}
 CACHE_BYTES = 400_000_000
 
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -70,9 +68,11 @@ class LibraryLook:
 
 def look_at_images(spec: PosedImages) -> PosedLook:
     """Read images and poses as a run will; problems are part of the answer."""
+    from engine.io.posed_images import read_posed
+
     notes: list[str] = []
     try:
-        found = _read_posed(spec, notes.append)
+        found = read_posed(spec, notes.append)
     except PixelSizeError as exc:
         return PosedLook(problem=in_words(exc, spec.poses), asks_pixel_size=True)
     except (VerglasError, OSError) as exc:
@@ -84,7 +84,7 @@ def look_at_images(spec: PosedImages) -> PosedLook:
         float(found.pixel_size_A),
         np.asarray(found.rotations, np.float64),
         thumbnails(images[:MOST_SHOWN]),
-        tuple(dict.fromkeys(notes)),
+        tuple(dict.fromkeys((*notes, found.contrast))),
     )
 
 
@@ -150,24 +150,8 @@ def kind_at_known_poses(path: Path) -> str:
         return "poses" if has_poses(path) else kind_of(path)
     if path.is_file() and head(path, 8).startswith(NPY_MAGIC):
         fields = read_dataset(path).dtype.names or ()
-        return "poses" if "alignments3D/pose" in fields else "class_averages"
+        return "poses" if {"alignments3D/pose", "alignments_class_0/pose"} & set(fields) else "class_averages"
     return kind_of(path)
-
-
-def _read_posed(spec: PosedImages, notify: Callable[[str], object]) -> Any:
-    """Images and poses of a STAR file and its stack."""
-    from types import SimpleNamespace
-
-    from engine.io import convention_files, star
-
-    named = star.read_poses(spec.poses, pixel_size_A=spec.pixel_size_A or 1.0).image_files
-    images = spec.images or str(Path(spec.poses).parent / named[0])
-    posed, notes = convention_files.read_posed(
-        images, spec.poses, pixel_size_A=spec.pixel_size_A, contrast=spec.contrast, select=spec.select
-    )
-    for note in notes:
-        notify(note)
-    return SimpleNamespace(images=posed.images, rotations=posed.rotations, pixel_size_A=posed.pixel_A)
 
 
 def in_words(error: Exception, file: str) -> str:

@@ -111,7 +111,7 @@ class FourierCoveragePanel(QWidget):
         self._words.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self.plot = FourierCoveragePlot()
         self._key = QLabel(
-            "Colour the surface by it: “Prior-supplied” above the volume (C). Slices: grey was "
+            "Colour the surface by it: “Prior share” above the volume (C). Slices: grey was "
             "measured, orange comes from the prior."
         )
         self._key.setObjectName("muted")

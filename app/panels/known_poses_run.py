@@ -12,7 +12,7 @@ from app.forms import ModelForm
 from app.known_poses_session import SETTINGS
 from app.known_poses_words import DENOISERS, METHODS, REPRESENTATIONS
 from app.number_fields import ChoiceBox
-from app.panels.run_frame import FileRow, RunFrame, form_label, rule, words_label
+from app.panels.run_frame import FileRow, RunFrame, form_label, rule
 from engine.specs.known_poses import (
     ASKS_DENOISER,
     TAKES_GAUSSIANS,
@@ -59,7 +59,6 @@ class KnownPosesPanel(RunFrame):
             self.method.setItemData(i, words, Qt.ItemDataRole.ToolTipRole)
         self.denoiser = _choice(DENOISERS, "Denoiser", "What projections of the volume should look like")
         self.representation = _choice(REPRESENTATIONS, "Volume made of", "What the volume is made of")
-        self._words = words_label("muted")
         self._method_forms = {
             kind: ModelForm(model, own_toggle=False, labels=_LABELS) for kind, model in _METHODS.items()
         }
@@ -124,7 +123,6 @@ class KnownPosesPanel(RunFrame):
         rows.setHorizontalSpacing(10)
         rows.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
         rows.addRow(form_label("Method"), self.method)
-        rows.addRow(self._words)
         for form in self._method_forms.values():
             rows.addRow(form)
         rows.addRow(form_label("Denoiser"), self.denoiser)
@@ -167,7 +165,9 @@ class KnownPosesPanel(RunFrame):
         for form in (*self._method_forms.values(), self._closed_form, self._gaussians, self._refinement,
                      self.settings_form):  # fmt: skip
             form.show_advanced(all_shown)
-        self._words.setText(" ".join((_METHODS[method].__doc__ or "").split()))
+        words = " ".join((_METHODS[method].__doc__ or "").split())
+        self.method.setToolTip(words)
+        self.method.setAccessibleDescription(words)
         for kind, form in self._method_forms.items():
             self._rows.setRowVisible(form, kind == method and bool(form.values_shown()))
         asks, denoiser = method in ASKS_DENOISER, self.denoiser.currentData()

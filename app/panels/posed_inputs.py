@@ -37,7 +37,8 @@ EMPTY = (
     "• A trained 2D denoiser (.safetensors, optional)\n"
     "• A reference map in the frame of the poses, to judge by (optional)"
 )
-PICTURES_HEIGHT = 112
+ONE_ROW, TWO_ROWS = 68, 112  # px; of a few pictures, and of more
+FEW = 6
 
 
 class PosedInputsPanel(QWidget):
@@ -52,7 +53,7 @@ class PosedInputsPanel(QWidget):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        heading = QLabel("Images with poses")
+        heading = QLabel("Images")
         heading.setObjectName("heading")
         self.add_button = QPushButton("Add files…")
         self.add_button.setToolTip("Add poses, images, a library, a denoiser or a reference (Ctrl+O)")
@@ -140,6 +141,7 @@ class PosedInputsPanel(QWidget):
         self.pictures.setVisible(shown)
         if pictures is not None and shown:
             limits = [(float(low), float(high)) for low, high in pictures.levels]
+            self.pictures.setFixedHeight(ONE_ROW if len(limits) <= FEW else TWO_ROWS)
             self.pictures.set_images(pictures.pixels.astype(np.float32), limits=limits)
             self.pictures.setAccessibleDescription(f"The first {len(pictures.pixels)} images")
 
@@ -185,7 +187,6 @@ class PosedInputsPanel(QWidget):
     def _fill_poses(self) -> None:
         card = self.cards["poses"]
         self.pictures = PictureGrid()
-        self.pictures.setFixedHeight(PICTURES_HEIGHT)
         self.pictures.setAccessibleName("First images")
         self.pictures.setToolTip("The first images, as a run sees them: density is bright")
         self._stack_name = words_label("muted")

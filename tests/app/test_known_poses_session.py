@@ -11,7 +11,7 @@ from app import known_poses_state
 from app.coverage import Coverage
 from app.known_poses_session import FILES_WANTED, NO_DENOISER, KnownPosesSession
 from app.known_poses_words import unmeasured
-from app.posed_files import PosedLook, has_poses, kind_at_known_poses, look_at_library
+from app.posed_files import PosedLook, has_poses, kind_at_known_poses, look_at_images, look_at_library
 from engine.specs.known_poses import (
     GaussianImages,
     GaussianSplats,
@@ -184,6 +184,14 @@ def test_files_are_recognised_by_what_they_hold(posed: Path, tmp_path: Path) -> 
     with open(tmp_path / "q.cs", "wb") as handle:
         np.save(handle, dataset[["uid"]])
     assert kind_at_known_poses(tmp_path / "q.cs") == "class_averages"
+
+
+def test_a_run_gives_its_images_and_poses(tmp_path: Path) -> None:
+    run = known_poses_run.write_known_poses(tmp_path / "runs" / "one", images=3, box=20)
+    look = look_at_images(PosedImages(poses=str(run)))
+    assert look.problem == ""
+    assert (look.count, look.side, look.pixel_size_A) == (3, 20, 4.0)
+    np.testing.assert_allclose(look.rotations, known_poses_run.rotations_of(3), atol=1e-5)
 
 
 def test_says_how_much_no_image_shows() -> None:
