@@ -105,6 +105,7 @@ def project(
     size: int,
     *,
     shifts_px: Float[Tensor, "views 2"] | None = None,
+    offsets_px: Float[Tensor, "views gaussians 2"] | None = None,
 ) -> Float[Tensor, "views y x"]:
     """Project Gaussians in several directions.
 
@@ -113,6 +114,8 @@ def project(
     rotations : (views, 3, 3), ``x_view = R @ x``.
     size : pixels along each side of the images.
     shifts_px : (views, 2) xy, pixels: where the object's origin appears relative to ``n // 2``.
+    offsets_px : (views, gaussians, 2) xy, pixels: moves each Gaussian in each view. Zeros whose gradient is
+        taken tell how far each view alone would move it.
 
     Returns
     -------
@@ -125,6 +128,8 @@ def project(
         If shapes don't fit or the size is not positive.
     """
     centres = _centres(gaussians, rotations, size, shifts_px) + image_centre(size)
+    if offsets_px is not None:
+        centres = centres + offsets_px
     views, count = centres.shape[:2]
     if gaussians.quaternions is None:
         scales = gaussians.log_scales[:, 0].exp()

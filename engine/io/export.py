@@ -115,7 +115,7 @@ def export_ensemble(
     }
     if format not in writers:
         raise InputError(f"Unknown export format {format!r}.", f"Use one of {', '.join(FORMATS)}.", path)
-    _write(path, writers[format](ensemble, points, known, b_factors, path))
+    write_or_compress(path, writers[format](ensemble, points, known, b_factors, path))
     return [path]
 
 
@@ -173,7 +173,8 @@ def mean_map(
     return Volume(density, (voxel, voxel, voxel), (x, y, z))
 
 
-def _structure(points: NDArray[np.float64], b: NDArray[np.float64], title: str) -> gemmi.Structure:
+def pseudo_atoms(points: NDArray[np.float64], b: NDArray[np.float64], title: str) -> gemmi.Structure:
+    """A model per sample of points (samples, points, 3), Å, with the same B-factors (points,) in each."""
     structure = gemmi.Structure()
     structure.name = "verglas"
     structure.info["_struct.title"] = title
@@ -229,7 +230,7 @@ def _mmcif(
     for group in ("block_name", "entry", "entity", "chem_comp", "struct_asym", "title_keywords", "atoms"):
         setattr(groups, group, True)
     groups.group_pdb = True
-    block = _structure(points, b, _title(ensemble)).make_mmcif_block(groups)
+    block = pseudo_atoms(points, b, _title(ensemble)).make_mmcif_block(groups)
     block.set_pair("_verglas_ensemble.kind", ensemble.kind)
     block.set_pair("_verglas_ensemble.b_factor", gemmi.cif.quote(MEANINGS[kind].formula))
     seeds = block.init_loop("_verglas_sample.", ["pdbx_PDB_model_num", "seed"])
@@ -239,14 +240,7 @@ def _mmcif(
 
 
 def _pdb(ensemble: Ensemble, points: NDArray[np.float64], values: PointValues, kind: str, path: Path) -> str:
-    low, high = PDB_COORDINATES_A
-    if points.min() < low or points.max() > high:
-        raise InputError(
-            f"The coordinates reach from {points.min():.0f} to {points.max():.0f} Å; "
-            f"a PDB file holds {low:.0f} to {high:.0f}.",
-            "Export mmCIF instead.",
-            path,
-        )
+    check_pdb_holds(points, path)
     if len(points) > 9999:
         raise InputError("A PDB file numbers at most 9999 models.", "Export mmCIF instead.", path)
     b = values.b_factors(kind, points.shape[1])
@@ -258,11 +252,23 @@ def _pdb(ensemble: Ensemble, points: NDArray[np.float64], values: PointValues, k
     if (b > LARGEST_PDB_B).any():
         cut = int((b > LARGEST_PDB_B).sum())
         remarks.append(f"REMARK   3 {cut} OF {len(b)} B-FACTORS EXCEED {LARGEST_PDB_B}, CUT HERE.")
-    structure = _structure(points, np.minimum(b, LARGEST_PDB_B), "")
+    structure = pseudo_atoms(points, np.minimum(b, LARGEST_PDB_B), "")
     body = structure.make_pdb_string(
         gemmi.PdbWriteOptions(minimal=True, ter_records=False, cryst1_record=False)
     )
     return "".join(f"{line:<80}\n" for line in remarks) + str(body)
+
+
+def check_pdb_holds(points: NDArray[np.float64], path: Path) -> None:
+    """Raise InputError, naming ``path``, if coordinates (..., 3) don't fit into the columns of a PDB file."""
+    low, high = PDB_COORDINATES_A
+    if points.min() < low or points.max() > high:
+        raise InputError(
+            f"The coordinates reach from {points.min():.0f} to {points.max():.0f} Å; "
+            f"a PDB file holds {low:.0f} to {high:.0f}.",
+            "Export mmCIF instead.",
+            path,
+        )
 
 
 def _remark(text: str) -> list[str]:
@@ -292,7 +298,7 @@ def _write_chimerax(
     model_path, map_path = path.with_suffix(".cif"), path.with_suffix(".mrc")
     if path in (model_path, map_path):
         raise InputError("A command file needs a name of its own.", "Let it end in .cxc.", path)
-    _write(model_path, _mmcif(ensemble, points, values, kind, model_path))
+    write_or_compress(model_path, _mmcif(ensemble, points, values, kind, model_path))
     write_volume(map_path, volume)
     text = command_file(
         model_path.name,
@@ -303,7 +309,7 @@ def _write_chimerax(
         level=_contour_level(volume.density),
         point_distance_A=typical_distance_A(points[0]),
     )
-    _write(path, text)
+    write_or_compress(path, text)
     return [model_path, map_path, path]
 
 
@@ -313,7 +319,8 @@ def _contour_level(density: NDArray[np.float32]) -> float:
     return float(values[np.searchsorted(np.cumsum(values), ENCLOSED_MASS * values.sum())])
 
 
-def _write(path: Path, text: str) -> None:
+def write_or_compress(path: Path, text: str) -> None:
+    """Write a text file atomically, compressed if its name ends in ``.gz``."""
     content = text.encode()
     with atomic_path(path) as temporary:
         temporary.write_bytes(gzip.compress(content, mtime=0) if path.suffix.lower() == ".gz" else content)
