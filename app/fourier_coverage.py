@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
+LEAST_SHARE = 1e-3  # of a shell, for its correlation to mean something
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,9 +61,12 @@ def coverage_of(content: Mapping[str, Any]) -> FourierCoverage | None:
     if not keep.any():
         return None
     fsc = {}
-    for key, name in FSC_NAMES.items():
+    for (key, name), share in zip(FSC_NAMES.items(), (measured, 1 - measured), strict=True):
         values = _numbers(content.get(key))
-        if len(values) == len(frequency) and np.isfinite(values[keep]).any():
+        if len(values) != len(frequency):
+            continue
+        values = np.where(share > LEAST_SHARE, values, np.nan)  # of next to nothing it says nothing
+        if np.isfinite(values[keep]).any():
             fsc[name] = values[keep]
     views = content.get("views")
     return FourierCoverage(

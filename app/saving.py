@@ -66,9 +66,12 @@ class Saving(QObject):
             return ExportDialog(dict(FORMATS), folder, "ensemble", spacing, self._window, values=values)
         from engine.io.export_volumes import FORMATS as VOLUME_FORMATS
 
+        formats = dict(VOLUME_FORMATS)
+        if not (folder / "results" / "gaussians.npz").is_file():
+            del formats["mmcif"]  # of which the pseudo-atoms are made
         choices = choices_of(stored.sds, self._window.sds_view.maps.key) if stored.sds else []
         return ExportDialog(
-            dict(VOLUME_FORMATS), folder, "volume", None, self._window,
+            formats, folder, "volume", None, self._window,
             title="Export maps and poses", choices=choices,
         )  # fmt: skip
 

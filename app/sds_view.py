@@ -251,6 +251,8 @@ class SdsView(QObject):
         for note in [*sds.problems, *notes_of(sds.metrics)]:
             if note not in self._told:
                 self._told.add(note)
+                if any(text.endswith(note) for text in self._messages.texts()):
+                    continue  # the run has said so itself
                 self._messages.add("warning" if note in sds.problems else "info", note)
 
     def _show_prior(self, run: StoredRun) -> None:

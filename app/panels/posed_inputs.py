@@ -75,10 +75,10 @@ class PosedInputsPanel(QWidget):
         )}  # fmt: skip
         for role, card in self.cards.items():
             card.remove_wanted.connect(partial(self._forward, role))
-        self._fill_poses()
-        self._fill_library()
         self.coverage = CoverageCard(clickable=False)
         self.coverage.hide()
+        self._fill_poses()
+        self._fill_library()
         self.library_button = _button(
             "Add a library…", "Class averages of such particles, poses unknown, that the denoiser is made of"
         )
@@ -93,7 +93,7 @@ class PosedInputsPanel(QWidget):
         column.setContentsMargins(0, 0, 6, 0)
         column.setSpacing(8)
         for part in (
-            self._empty, self.cards["poses"], self.coverage, self.cards["library"], self.cards["truth"]
+            self._empty, self.cards["poses"], self.cards["library"], self.cards["truth"]
         ):  # fmt: skip
             column.addWidget(part)
         more = QHBoxLayout()
@@ -213,7 +213,7 @@ class PosedInputsPanel(QWidget):
         row.addWidget(self._size_button)
         self.form = ModelForm(PosedImages, exclude=("poses", "images"))
         self.form.changed.connect(lambda: _enter(self.form, self.options_entered))
-        for part in (self.pictures, stack, self._ask, row, self.form):
+        for part in (self.pictures, self.coverage, stack, self._ask, row, self.form):
             card.add(part)
 
     def _fill_library(self) -> None:

@@ -11,7 +11,7 @@ from engine.errors import SpecError
 from engine.io.export_volumes import FORMATS, Which, export_volumes
 
 FORMATS_HELP = "; ".join(f"{name}: {words.rstrip('.')}" for name, (_, words) in FORMATS.items())
-_STEMS = {"mrc": "consensus", "star": "poses", "cxc": "volumes", "csv": "volumes"}
+_STEMS = {"mrc": "consensus", "star": "poses", "cxc": "volumes", "csv": "volumes", "mmcif": "gaussians"}
 
 
 def evaluate(folder: Path, truth: Path | None, truth_voxel_size_A: float | None, *, as_json: bool) -> int:

@@ -19,6 +19,7 @@ from engine.io.atomic import write_text
 from engine.io.chimerax import morph_file, volumes_file
 from engine.io.landscape_file import Landscape
 from engine.io.mrc import write_images, write_volume
+from engine.io.pseudo_atoms import FILE_NAME, export_pseudo_atoms
 from engine.io.volumes import PREPARED, SdsResults
 from engine.types import ImageStack, Poses
 
@@ -30,6 +31,7 @@ FORMATS: dict[str, tuple[str, str]] = {
         "ChimeraX command files, with the maps: consensus coloured by motion, volumes as a series.",
     ),
     "csv": (".csv", "A table with one row per class average: pose, confidence, place in the landscape."),
+    "mmcif": (".cif", "Pseudo-atoms: the 3D Gaussians that a volume at known poses is made of."),
 }
 """Name -> (suffix, one-line description)."""
 
@@ -72,7 +74,7 @@ def export_volumes(
         If a file can't be written.
     """
     writers: dict[str, Callable[[SdsResults, Path, Which | None], list[Path]]] = {
-        "mrc": _mrc, "star": _star, "cxc": _cxc, "csv": _csv,
+        "mrc": _mrc, "star": _star, "cxc": _cxc, "csv": _csv, "mmcif": _pseudo_atoms,
     }  # fmt: skip
     path = Path(path)
     if format not in writers:
@@ -295,6 +297,14 @@ def _csv(results: SdsResults, path: Path, which: Which | None) -> list[Path]:
         writer.writerow([image, *("" if v is None else v for v in known), *map(_number, values)])
     write_text(path, text.getvalue())
     return [path]
+
+
+def _pseudo_atoms(results: SdsResults, path: Path, which: Which | None) -> list[Path]:
+    if not results.has(FILE_NAME):
+        raise RunError("There is no set of 3D Gaussians.", "Export the volume as `mrc`.", results.folder)
+    if results.flipped:
+        raise InputError("The Gaussians can't be mirrored.", "Flip the hand back, or export as `mrc`.", path)
+    return [export_pseudo_atoms(results.folder / FILE_NAME, path)]
 
 
 def _number(value: Any) -> str:

@@ -20,8 +20,10 @@ from app.run_summary import summary_of
 from app.sds_files import load_sds
 from app.surfaces import isosurface, show
 from app.viewers.slices import SlicesView
+from engine.errors import RunError
 from engine.io.export_volumes import export_volumes
 from engine.io.mrc import read_volume
+from engine.io.pseudo_atoms import GaussianCloud, write_gaussians
 from engine.jobs.run_dir import RunDir
 from engine.specs.components import ProjectionImages
 from engine.specs.job import DpsSpec
@@ -284,6 +286,22 @@ def test_a_run_goes_out_to_other_programs(tmp_path: Path) -> None:
     assert set(load_sds(run).maps) == {"Volume", "Least squares", "Reference"}
 
 
+def test_gaussians_go_out_as_pseudo_atoms_where_there_are_some(window: MainWindow, tmp_path: Path) -> None:
+    run = known_poses_run.write_known_poses(tmp_path / "runs" / "few", images=3, box=20)
+    dialog = window.saving.dialog_for(load_run(run))
+    assert "mmcif" not in dialog._formats
+    dialog.deleteLater()
+    with pytest.raises(RunError, match="no set of 3D Gaussians"):
+        export_volumes(run, tmp_path / "a.cif", "mmcif")
+    cloud = GaussianCloud(np.zeros((2, 3)), np.ones(2), np.stack([4.0 * np.eye(3)] * 2))
+    write_gaussians(run / "results" / "gaussians.npz", cloud)
+    dialog = window.saving.dialog_for(load_run(run))
+    assert "mmcif" in dialog._formats
+    dialog.deleteLater()
+    (written,) = export_volumes(run, tmp_path / "a.cif", "mmcif")
+    assert written.is_file()
+
+
 # ---- the plot -----------------------------------------------------------------------------------
 
 
@@ -334,6 +352,12 @@ def test_half_measured_is_the_last_shell_before_the_first_gap() -> None:
     assert found is not None
     assert found.half_measured_A() == pytest.approx(50)
     assert "50 Å" in words_of(found)
+    fsc = {"fsc_truth_measured": [1.0, 0.9, 0.8, 0.7], "fsc_truth_unmeasured": [0.0, 0.5, 0.4, 0.3]}
+    judged = coverage_of(content | fsc)
+    assert judged is not None
+    one, other = judged.fsc.values()
+    assert np.isfinite(one).all()
+    assert np.isnan(other[0])  # all of that shell was measured
     none = coverage_of(content | {"measured": [0.1] * 4})
     assert none is not None
     assert none.half_measured_A() == float("inf")
