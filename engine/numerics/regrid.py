@@ -28,11 +28,25 @@ def on_grid(volume: Volume, size: int, voxel_size_A: float) -> NDArray[np.float3
     ValueError
         If the voxel size is not positive.
     """
+    density = volume.density - background(volume.density)
+    return _sampled(density, np.rint(density_centre(density)), volume, size, voxel_size_A)
+
+
+def same_origin(volume: Volume, size: int, voxel_size_A: float) -> NDArray[np.float32]:
+    """The same, but voxel ``n // 2`` of the map comes to voxel ``size // 2``: maps of one frame stay in it.
+
+    Nothing is subtracted, and outside the map there is nothing.
+    """
+    centre = np.array([image_centre(n) for n in volume.density.shape], np.float64)
+    return _sampled(np.asarray(volume.density, np.float32), centre, volume, size, voxel_size_A)
+
+
+def _sampled(
+    density: FloatArray, centre: NDArray[np.float64], volume: Volume, size: int, voxel_size_A: float
+) -> NDArray[np.float32]:
     spacing = np.asarray(volume.voxel_size_A, np.float64)[::-1]  # zyx, as the array
     if not (spacing > 0).all() or not voxel_size_A > 0:
         raise ValueError("voxel sizes must be positive")
-    density = volume.density - background(volume.density)
-    centre = np.rint(density_centre(density))
     density = _band_limited(density, spacing / voxel_size_A)
     coefficients = spline_filter(density, 3, output=np.float32)
     steps = (np.arange(size) - image_centre(size)) * voxel_size_A

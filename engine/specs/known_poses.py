@@ -45,6 +45,12 @@ class PosedImages(Model):
     mask_diameter_A: float | None = field(
         None, help="Diameter of the particle; empty measures it.", unit="Å", gt=0, le=10000
     )
+    centre: Literal["poses", "mass"] = field(
+        "poses",
+        help="Where the particle's origin is in each image: `poses` takes the shifts of the file, `mass` the "
+        "centre of mass that clean images show.",
+        advanced=True,
+    )
     equal_contrast: bool = field(
         False,
         help="Give each image the same contrast: for class averages that were normalised one by one.",
@@ -137,19 +143,25 @@ class DenoisedViews(_Distillation):
     """
 
     kind: Literal["denoised_views"] = "denoised_views"
-    steps: int = field(40, help="Noise levels, from high to low.", ge=2, le=100000)
-    views: int = field(16, help="Random views denoised at each level.", ge=2, le=1024)
+    steps: int = field(30, help="Noise levels, from high to low.", ge=2, le=100000)
+    views: int = field(12, help="Random views denoised at each level.", ge=2, le=1024)
     sigma_first: float = field(
-        2.0, help="Highest noise level, in units of the images' contrast.", gt=0, le=80
+        1.5, help="Highest noise level, in units of the images' contrast.", gt=0, le=80
     )
-    sigma_last: float = field(0.1, help="Lowest noise level.", gt=0, le=80)
-    trust: float = field(
-        1.0, help="How much a denoised view counts beside an image, at noise as high as the image's.",
-        gt=0, le=100,
+    sigma_last: float = field(0.3, help="Lowest noise level.", gt=0, le=80)
+    trust: float = field(0.3, help="Weight of a denoised random view beside that of an image.", gt=0, le=100)
+    view_error: float = field(
+        0.6, help="Error of a denoised random view without noise, in units of the images' contrast.",
+        gt=0, le=10, advanced=True,
     )  # fmt: skip
-    memory: float = field(
-        0.7, help="Share of the denoised views that is carried from level to level.", ge=0, lt=1
-    )
+    image_error: float = field(
+        0.25, help="Error of a denoised image: less makes noisy images follow the denoiser.", gt=0, le=10,
+        advanced=True,
+    )  # fmt: skip
+    fit_steps: int = field(
+        60, help="Gradient steps at the end in which the map is fitted to the images alone.", ge=0, le=100000,
+        advanced=True,
+    )  # fmt: skip
 
 
 MethodSpec = Annotated[
@@ -232,6 +244,12 @@ class KnownPosesSpec(Model):
     )  # fmt: skip
     symmetry: str = field(
         "C1", help=f"Point group of the particle ({SYMMETRIES}), in the frame of the poses."
+    )
+    positivity: Literal["auto", "on", "off"] = field(
+        "auto",
+        help="Whether density is never below zero. `auto` asks the images: filtered ones, and those with "
+        "traces of a contrast transfer function, go far below their background.",
+        advanced=True,
     )
     refinement: PoseRefinement = field(PoseRefinement(), help="Refinement of the poses.")
     seed: int = field(0, help="Same seed, same result (on the same device).", ge=0, le=2**31 - 1)
