@@ -46,6 +46,9 @@ LARGE_PX = 0.6
 WEAK = 0.02
 """Mass, as a share of the median, below which a Gaussian goes."""
 
+SEEDED_ABOVE = 0.15
+"""Density, as a share of the largest, below which no Gaussians are seeded: a first map is full of streaks."""
+
 _MOMENTS = (0.8, 0.95)
 _SPLIT_AT = 0.8
 _AT_ONCE = 2**24
@@ -104,11 +107,13 @@ class GaussianModel:
     ) -> GaussianModel:
         """Gaussians where a map has density: voxels drawn by it, moved to the means of what is nearest them.
 
+        What is weaker than :data:`SEEDED_ABOVE` times the 99.9th percentile of density counts as none.
+
         Parameters
         ----------
-        volume : (z, y, x), a cube; negative density counts as none.
+        volume : (z, y, x), a cube; negative density counts as none, too.
         count : of Gaussians, at least 1.
-        mask_radius_px : density farther from the origin counts as none, too.
+        mask_radius_px : so does density farther from the origin.
 
         Raises
         ------
@@ -334,16 +339,18 @@ def _part(shifts_px: Tensor | None, part: slice) -> Tensor | None:
 
 
 def _positive(volume: NDArray[np.floating], radius: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Places (voxels, 3) xyz and values of voxels with positive density within a radius of the origin."""
+    """Places (voxels, 3) xyz and values of voxels with density within a radius of the origin."""
     zyx = np.argwhere(volume > 0)
     places = (zyx[:, ::-1] - image_centre(len(volume))).astype(np.float64)
+    density = volume[tuple(zyx.T)].astype(np.float64)
     inside = np.linalg.norm(places, axis=1) <= radius
     if not inside.any():
         raise SamplingError(
             "The map to begin with has no positive density inside the mask.",
             "Check the images' contrast, or begin with another map.",
         )
-    return places[inside], volume[tuple(zyx[inside].T)].astype(np.float64)
+    inside &= density >= SEEDED_ABOVE * np.percentile(density[inside], 99.9)
+    return places[inside], density[inside]
 
 
 def _clusters(
