@@ -82,7 +82,7 @@ class KnownPosesMode(QObject):
         reading = "Being read…" if session.files.get("poses") and look is None else ""
         problem = look.problem if look is not None and not look.asks_pixel_size else ""
         panel.show_file(
-            "poses", poses.name if poses is not None else "", str(poses or ""),
+            "poses", _name_of(poses), str(poses or ""),
             reading or (look.sentence if look is not None else "Now add their poses."),
             look.notes if look is not None else (), problem,
         )  # fmt: skip
@@ -194,6 +194,13 @@ class KnownPosesMode(QObject):
         path = self._window.dialogs.weights(self._window.settings.last_folder, "Weights of a 2D denoiser")
         if path is not None:
             self.run_panel.show_weights(str(path))
+
+
+def _name_of(path: Path | None) -> str:
+    """A file by its name, the folder of a run as one; empty for none."""
+    if path is None:
+        return ""
+    return path.name if path.suffix else f"Run {path.name}"
 
 
 def _kinds_of(paths: Sequence[Path]) -> list[tuple[Path, str, str]]:

@@ -22,7 +22,7 @@ from engine.specs.sds import SdsSpec, TrainDenoiserSpec, TrainedDenoiser
 
 EXPORT, COMPARE, GO_ON = "export", "compare", "go_on"
 NEXT = "next"  # folder in a run for files that the next one begins with
-REFINE_ROUNDS = 4  # of poses that a run has found itself
+MOST_REFINED = 20  # images whose poses are searched for again
 MOST_VIEWS = 10
 """Projections that a run of points begins with; more make it slower, and hardly better."""
 
@@ -152,14 +152,18 @@ def _points_at_its_poses(spec: SdsSpec | KnownPosesSpec, folder: Path) -> JobSpe
 
 
 def _refined_at_its_poses(spec: SdsSpec, folder: Path) -> JobSpec:
-    # class averages are normalised one by one, and their poses are estimates
+    # Class averages are normalised one by one, and their poses are estimates. Searching for these again makes
+    # a map for each image.
+    from engine.io.mrc import read_header
+
+    few = int(read_header(folder / "results" / "prepared.mrcs").shape[0]) <= MOST_REFINED
     return KnownPosesSpec(
         title=spec.title,
         images=PosedImages(poses=str(folder), equal_contrast=True),
         library=spec.averages,
         denoiser=spec.denoiser,
         symmetry=spec.symmetry,
-        refinement=PoseRefinement(rounds=REFINE_ROUNDS),
+        refinement=PoseRefinement(rounds=1 if few else 0),
     )
 
 
@@ -235,8 +239,9 @@ STEPS: tuple[NextStep, ...] = (
     ),
     NextStep(
         "refine_at_poses", "Refine at known poses",
-        "Prepares one volume from the class averages at the poses that were found, which are searched for "
-        "again nearby; the denoiser is made of all the class averages", _refinable, _refined_at_its_poses,
+        "Prepares one volume from the class averages at the poses that were found, searched for again where "
+        "images are few; the denoiser is made of all the class averages", _refinable, _refined_at_its_poses,
+        reads=True,
     ),
     NextStep(
         "points_at_poses", "Use its poses for points",

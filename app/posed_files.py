@@ -84,7 +84,7 @@ def look_at_images(spec: PosedImages) -> PosedLook:
         float(found.pixel_size_A),
         np.asarray(found.rotations, np.float64),
         thumbnails(images[:MOST_SHOWN]),
-        tuple(dict.fromkeys((*notes, found.contrast))),
+        tuple(dict.fromkeys(notes if found.prepared else [*notes, found.contrast])),
     )
 
 
