@@ -159,6 +159,7 @@ class GaussianModel:
         """The density (z, y, x) on a cube of ``size`` voxels; None takes the working box."""
         return render_volume(self.gaussians, self.size if size is None else size)
 
+    @torch.enable_grad()
     def descend(
         self,
         rotations: Float[Tensor, "views 3 3"],
@@ -269,7 +270,7 @@ class GaussianModel:
         longest = scales[rows].argmax(1)
         if self.anisotropic:
             turns = quaternions_to_matrices(self._values["quaternions"][rows])
-            directions = turns[torch.arange(len(rows)), :, longest]
+            directions = turns[torch.arange(len(rows), device=rows.device), :, longest]
         else:
             drawn = torch.as_tensor(rng.normal(size=(len(rows), 3))).to(scales)
             directions = drawn / drawn.norm(dim=1, keepdim=True)

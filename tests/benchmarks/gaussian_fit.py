@@ -32,7 +32,7 @@ from engine.reconstruction.gaussian_model import GaussianModel
 from engine.reconstruction.least_squares import data_map, wiener_map
 from engine.reconstruction.problem import PosedProblem
 
-REAL_MAPS = ("betagal_100px_3.54A", "groel_emd1080", "emd3197", "ribosome70S_65px", "trpv1")
+REAL_MAPS = ("betagal_100px_3.54A", "groel_emd1080", "ribosome70S_65px")
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ def fit(problem: PosedProblem, start: Tensor, arm: Arm, options: argparse.Namesp
     for step in range(steps):
         if arm.anisotropic and step == steps // 4:
             model.free_shapes()
-        if arm.densified and step and step % max(1, steps // 12) == 0 and step <= 0.67 * steps:
+        if arm.densified and step and step % max(1, steps // 4) == 0 and step <= 0.67 * steps:
             model.densify_and_prune(options.most)
         residuals = model.project(problem.rotations, problem.shifts_px) - problem.images
         model.descend(problem.rotations, problem.shifts_px, residuals, 1.0 - 0.9 * step / steps)

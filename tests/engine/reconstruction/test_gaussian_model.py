@@ -104,6 +104,15 @@ def test_a_short_step_goes_down_and_only_ratios_of_residuals_matter(spheres: boo
     torch.testing.assert_close(images[0], images[1], rtol=1e-4, atol=1e-5)
 
 
+def test_a_loop_without_gradients_still_descends() -> None:
+    model = GaussianModel(_some(9, False), SIZE)
+    before = model.project(_rotations(2), None)
+    with torch.no_grad():
+        model.descend(_rotations(2), None, before)
+    assert float((model.project(_rotations(2), None) * before).sum()) < float(before.square().sum())
+    assert not any(tensor.requires_grad for tensor in vars(model.gaussians).values())
+
+
 def test_a_fit_turns_with_the_frame() -> None:
     turn, rotations = _rotations(1)[0], _rotations(5)
     residuals = torch.randn(5, SIZE, SIZE, generator=torch.Generator().manual_seed(1))
