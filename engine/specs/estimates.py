@@ -45,7 +45,7 @@ _EXPLORED, _MANY, _ALL_PAIRS, _PIVOTS = 0.72, 40, 32, 8
 _ROUND_IMAGE, _LOCAL_IMAGE, _HALF_ROUNDS, _FEWEST_FOR_HALVES = 0.007, 0.041, 4, 8
 _MOTION_IMAGE, _LEFT_OUT = 0.35, 60
 _VIEW_OF_VOLUME, _FIT_IMAGE = 0.0006, 0.01
-_LEAST_SQUARES, _STEP_OF_VOLUME = 2.0, 0.02
+_LEAST_SQUARES, _STEP_OF_VOLUME, _OTHERS_STEPS = 2.0, 0.02, 30
 _NOTHING_MORE, _READ_IMAGE = 1.0, 0.045
 _UNSURE = 6.0
 """How much longer poses take to find when no pose is much better than the next: up to eight are followed."""
@@ -281,13 +281,25 @@ def _distilling(spec: SdsSpec, box: int) -> float:
 def _known_poses(spec: KnownPosesSpec, facts: Facts) -> float:
     images, larger = facts.images or 6, ((facts.box or 64) / 40) ** 3
     seconds = _NOTHING_MORE + _LEAST_SQUARES * larger
-    steps = getattr(spec.method, "steps", 0)
-    views = float(images)
+    steps, asked = getattr(spec.method, "steps", 0), 0.0
     if spec.method.kind in ASKS_DENOISER:
         slower = 3.0 if spec.denoiser.kind == "trained" else 1.0
-        views += getattr(spec.method, "views", 0) * slower * (2 if spec.method.kind == "ipsm" else 1)
-    step = _STEP_OF_VOLUME * larger + views * _VIEW_OF_VOLUME * (facts.box or 64) ** 2.2 / 40**2.2
-    return float(seconds + steps * step * (1 + spec.refinement.rounds))
+        asked = getattr(spec.method, "views", 0) * slower * (2 if spec.method.kind == "ipsm" else 1)
+
+    def step(views: float) -> float:
+        return float(_STEP_OF_VOLUME * larger + views * _VIEW_OF_VOLUME * ((facts.box or 64) / 40) ** 2.2)
+
+    seen = images * _order(spec.symmetry)
+    volume = steps * step(seen + asked)
+    # each image is searched for in a map of the others
+    others = _OTHERS_STEPS * step(seen) + (volume if spec.method.kind == "denoised_views" else 0.0)
+    return float(seconds + volume + spec.refinement.rounds * images * others)
+
+
+def _order(symmetry: str) -> int:
+    """How many copies of a view a point group makes."""
+    group, fold = symmetry[0], symmetry[1:]
+    return {"T": 12, "O": 24, "I": 60}.get(group) or int(fold or 1) * (2 if group == "D" else 1)
 
 
 def _pairs(starts: int) -> int:

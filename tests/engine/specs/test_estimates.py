@@ -22,6 +22,15 @@ from engine.specs.estimates import (
     time_words,
 )
 from engine.specs.job import DpsSpec, TrainPriorSpec
+from engine.specs.known_poses import (
+    DataOnly,
+    InlinePrior,
+    KnownPosesSpec,
+    PosedImages,
+    PosedSds,
+    PoseRefinement,
+    Wiener,
+)
 from engine.specs.memory_fit import what_fits
 from engine.specs.presets import DENOISER_PRESETS, PRESETS, SDS_PRESETS
 from engine.specs.samplers import Algorithm1, Proximal
@@ -54,6 +63,20 @@ def test_more_work_takes_longer() -> None:
         seconds(one, Facts(images=40, box=80)),
     ):
         assert more > 1.2 * seconds(one, FORTY)
+
+
+def test_known_poses_take_longer_with_copies_steps_and_refinement() -> None:
+    def at(facts: Facts = FORTY, **changes: object) -> float:
+        return seconds(KnownPosesSpec(images=PosedImages(poses="/a.star"), **changes), facts)  # type: ignore[arg-type]
+
+    base = at()
+    assert at(method=Wiener()) < base < at(symmetry="D2") < at(symmetry="O")
+    assert at(method=InlinePrior(steps=90)) > at(method=InlinePrior())
+    assert at(method=DataOnly()) < at(method=PosedSds(steps=100))
+    assert at(Facts(images=40, box=80)) > 4 * base
+    # a map of the others for each image, in which a denoiser takes part
+    assert at(refinement=PoseRefinement(rounds=1)) > 10 * base
+    assert at(method=Wiener(), refinement=PoseRefinement(rounds=2)) < at(refinement=PoseRefinement(rounds=2))
 
 
 @pytest.mark.parametrize("facts", [Facts(), THREE, FORTY])
