@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -223,7 +224,7 @@ def _of_dataset(path: Path, pixel_size_A: float | None) -> Poses:
     )
 
 
-def _one(table: NDArray[np.void], name: str) -> float:
+def _one(table: NDArray[Any], name: str) -> float:
     """A column's one value; 0 where it is missing, has several, or makes no sense."""
     if name not in (table.dtype.names or ()):
         return 0.0

@@ -169,7 +169,10 @@ def _centre(
             )
     contradiction = _typical(left)
     if contradiction > _LOST * side or float(np.linalg.norm(centre)) > _FAR * side:
-        note("The images are too noisy to see where the particle's centre is: their poses' origin was taken.")
+        note(
+            f"The images' centres of mass don't fit their poses (by {contradiction:.1f} pixels): they are "
+            "too noisy, or the poses are wrong. The poses' origin was taken as the particle's centre."
+        )
         return np.zeros(3), np.asarray(stated, np.float64)
     if contradiction > _CONTRADICTION_PX:
         note(

@@ -10,8 +10,8 @@ The map V is improved from noise level to noise level. At level t,
    ``dV = sum w r / (sum w + ridge)`` at each coefficient, r the residuals of all views;
 4. density outside the mask and below zero is removed.
 
-In the end the map is fitted to its images alone for some steps, which leaves coefficients that no image
-measured as they are but for what mask and positivity make of them.
+In the end the map is fitted to its images alone for some steps, fewer the noisier they are, which leaves
+coefficients that no image measured as they are but for what mask and positivity make of them.
 
 Compared with score distillation (:mod:`.score_distillation`) the residuals are the same. New are the weights
 (noise is known), the division by how often a coefficient was seen (a step solves where a gradient creeps),
@@ -91,9 +91,9 @@ def denoised_views_map(
         if problem.group is not None:
             volume = symmetrised(volume, problem)
         watch(step + 1, settings.steps, volume)
-    if settings.fit_steps:
-        volume = data_map(replace(problem, images=expected), steps=settings.fit_steps, start=volume)
-    return volume
+    # what is left of noise must not be fitted: the less the images themselves count, the fewer steps
+    fit = round(settings.fit_steps / (1 + problem.variance / settings.image_error**2))
+    return data_map(replace(problem, images=expected), steps=fit, start=volume) if fit else volume
 
 
 @torch.no_grad()

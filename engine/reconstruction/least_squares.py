@@ -1,8 +1,6 @@
 """Maps from images of known pose without knowledge of shapes: the baselines that a prior has to beat.
 
 * :func:`wiener_map`: regularised least squares in Fourier space, coefficient by coefficient (Scheres 2012).
-* :func:`support_map`: the same Gaussian statistics with density confined to the mask, which ties each
-  coefficient to its neighbours; solved by conjugate gradients (:mod:`engine.forward.map_posterior`).
 * :func:`data_map`: least squares with density inside the mask and above zero, by projected gradients.
 """
 
@@ -14,15 +12,15 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from engine.forward.fourier_reconstruction import fold, shell_radius, wiener
-from engine.forward.map_posterior import MapPrior, posterior_mean, shell_sums
+from engine.forward.fourier_reconstruction import wiener
+from engine.forward.map_posterior import shell_sums
 from engine.reconstruction.problem import PosedProblem
 
 StepWatch = Callable[[int, int, Tensor], None]
 
 
-def _nothing(step: int, steps: int, volume: Tensor) -> None:
-    return None
+def unwatched(step: int, steps: int, volume: Tensor) -> None:
+    """Nobody looks on."""
 
 
 def volume_power(problem: PosedProblem) -> Float[Tensor, " shells"]:
@@ -46,25 +44,12 @@ def wiener_map(problem: PosedProblem) -> Float[Tensor, "z y x"]:
 
 
 @torch.no_grad()
-def support_map(problem: PosedProblem, *, iterations: int = 30) -> Float[Tensor, "z y x"]:
-    """Least squares with the expected power in each shell and density confined to the mask."""
-    inside = float(problem.mask.square().mean())
-    amplitude = (volume_power(problem) / (problem.size**3 * inside)).sqrt()
-    prior = MapPrior(torch.zeros_like(problem.mask), problem.mask, amplitude)
-    images = problem.repeated(problem.images)
-    precision = torch.full_like(images, 1.0 / problem.variance)
-    return posterior_mean(
-        problem.projector, problem.views, images, precision, prior, iterations=iterations, tolerance=1e-3
-    )
-
-
-@torch.no_grad()
 def data_map(
     problem: PosedProblem,
     *,
     steps: int,
     start: Float[Tensor, "z y x"] | None = None,
-    watch: StepWatch = _nothing,
+    watch: StepWatch = unwatched,
 ) -> Float[Tensor, "z y x"]:
     """Least squares with density inside the mask and above zero: accelerated projected gradients (FISTA).
 
@@ -87,11 +72,3 @@ def data_map(
 def overlap(problem: PosedProblem) -> float:
     """Largest eigenvalue of ``f^T f / n`` over all views: all of them share at least the zero frequency."""
     return float(len(problem.images) * problem.order)
-
-
-@torch.no_grad()
-def density_weights(
-    problem: PosedProblem, denominator: Tensor
-) -> tuple[Float[Tensor, "kx ky kz"], Float[Tensor, "kx ky kz"]]:
-    """How often each coefficient of the padded half-space grid was measured, and its shell."""
-    return fold(denominator), shell_radius(problem.projector)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -16,6 +16,7 @@ DENSIFY_EVERY = 15
 """Steps between two rounds in which Gaussians are divided and weak ones go."""
 
 
+@runtime_checkable
 class MapModel(Protocol):
     """A map that is projected, and moved along gradients given as residuals of its projections."""
 

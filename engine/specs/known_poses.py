@@ -76,23 +76,26 @@ class DataOnly(Model):
     """Least squares on voxels, density only inside a mask and above zero: no knowledge of shapes."""
 
     kind: Literal["data"] = "data"
-    steps: int = field(100, help="Gradient steps.", ge=1, le=100000)
+    steps: int = field(60, help="Gradient steps; more also fit more of the noise.", ge=1, le=100000)
 
 
 class TotalVariation(Model):
     """Least squares with the smallest total variation: density in few flat pieces."""
 
     kind: Literal["total_variation"] = "total_variation"
-    steps: int = field(150, help="Steps of the primal-dual solver.", ge=1, le=100000)
+    steps: int = field(100, help="Accelerated proximal gradient steps.", ge=1, le=100000)
     strength: float = field(
-        0.02, help="Weight of the total variation; more makes fewer, flatter pieces.", gt=0, le=100
+        0.003,
+        help="Weight of the total variation, in units of the images' noise; more makes fewer pieces.",
+        gt=0,
+        le=100,
     )
 
 
 class _Distillation(Model):
     """What all methods share that ask a 2D denoiser about random views."""
 
-    steps: int = field(60, help="Steps; each projects the volume in new random directions.", ge=1, le=100000)
+    steps: int = field(40, help="Steps; each projects the volume in new random directions.", ge=1, le=100000)
     views: int = field(12, help="Random views in each step.", ge=2, le=1024)
     sigma_first: float = field(
         0.8, help="Noise level of the first step, in units of the images' contrast.", gt=0, le=80
@@ -107,23 +110,25 @@ class PosedSds(_Distillation):
     """Score distillation with poses: the images hold, random views are pulled to what the denoiser knows."""
 
     kind: Literal["sds"] = "sds"
-    weight: float = field(0.5, help="Weight of the random views beside the images' 1.", gt=0, le=100)
+    weight: float = field(3.0, help="Weight of the random views beside the images' 1.", gt=0, le=100)
 
 
 class InlinePrior(_Distillation):
     """Inline-prior guided score matching (IPSM): the denoiser is first told what the images imply."""
 
     kind: Literal["ipsm"] = "ipsm"
-    weight: float = field(0.5, help="Weight λ of the score-matching terms.", gt=0, le=100)
-    eta_r: float = field(0.1, help="Weight η_r of the pull to the rectified distribution.", ge=0, le=10)
+    weight: float = field(3.0, help="Weight λ of the score-matching terms.", gt=0, le=100)
+    eta_r: float = field(
+        1.0, help="Weight η_r of the pull to the rectified distribution; 0.1 in the paper.", ge=0, le=10
+    )
     eta_2: float = field(
         1.0, help="Weight η_2 of the pull from the rectified to the denoiser's distribution.", ge=0, le=10
     )
     geometry: float = field(
-        1.0,
+        3.0,
         help="Weight λ_g of geometry consistency: what the images fix of an unseen view holds in it.",
         ge=0,
-        le=10,
+        le=100,
     )
 
     @model_validator(mode="after")
@@ -159,9 +164,12 @@ class DenoisedViews(_Distillation):
         advanced=True,
     )  # fmt: skip
     fit_steps: int = field(
-        60, help="Gradient steps at the end in which the map is fitted to the images alone.", ge=0, le=100000,
+        60,
+        help="Gradient steps at the end that fit the map to the images alone; fewer for noisy ones.",
+        ge=0,
+        le=100000,
         advanced=True,
-    )  # fmt: skip
+    )
 
 
 MethodSpec = Annotated[
