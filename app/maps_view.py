@@ -16,7 +16,7 @@ from app.newest import Newest
 from app.panels.volume_page import MOTION, PRIOR, VolumePage
 from app.sds_files import SdsRun, between, load_map, load_member, load_start
 from app.surfaces import MOST_FACES, MOST_FACES_CPU, Density, Shown
-from app.viewers.colours import value_range
+from app.viewers.colours import FROM_PRIOR, RAMP, value_range
 from app.volume_control import VolumeControl
 
 if TYPE_CHECKING:
@@ -200,7 +200,7 @@ class MapsView(QObject):
             self._coloured = True
             share = self.control.colour_by is not None and self._colouring == PRIOR
             ends = (0.0, 1.0) if share else value_range(shown.fine.values)
-            page.volume.set_colour_range(ends, TITLES[self._colouring])
+            page.volume.set_colour_range(ends, TITLES[self._colouring], FROM_PRIOR if share else RAMP)
         page.show_surface(shown)
         # Maps at known poses are in one frame: going from one to another must not move them.
         page.volume.held = not self.control.live and self.run is not None and self.run.kind == "known_poses"

@@ -111,8 +111,8 @@ class FourierCoveragePanel(QWidget):
         self._words.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self.plot = FourierCoveragePlot()
         self._key = QLabel(
-            "Colour the surface by it: “Prior share” above the volume (C). Slices: grey was "
-            "measured, orange comes from the prior."
+            "Colour surface and slices by it: “Prior share” above the volume (C). Grey was measured, orange "
+            "comes from the prior."
         )
         self._key.setObjectName("muted")
         self._key.setWordWrap(True)

@@ -10,6 +10,10 @@ from numpy.typing import NDArray
 
 from app.style import Theme
 
+FROM_PRIOR = "prior"
+MEASURED, SUPPLIED = "#ccd5de", "#d55e00"
+"""Ends of :data:`FROM_PRIOR`: grey was measured, orange supplied by the prior; seen on any ground."""
+
 RAMP = "viridis"  # perceptually uniform, readable by colour-blind eyes and in grey print
 
 
@@ -31,8 +35,12 @@ def sample_colours(count: int, theme: Theme) -> NDArray[np.float32]:
 
 
 @cache
-def ramp() -> NDArray[np.float32]:
-    """(256, 4) RGBA of the ramp, low values first."""
+def ramp(name: str = RAMP) -> NDArray[np.float32]:
+    """(256, 4) RGBA of a ramp, low values first: :data:`RAMP`, or :data:`FROM_PRIOR`."""
+    if name == FROM_PRIOR:
+        ends = np.array([[*rgb(MEASURED), 1], [*rgb(SUPPLIED), 1]], np.float32)
+        share = np.linspace(0, 1, 256, dtype=np.float32)[:, None]
+        return np.asarray((1 - share) * ends[0] + share * ends[1], np.float32)
     from pyqtgraph import colormap
 
     table = colormap.get(RAMP).getLookupTable(0.0, 1.0, 256, mode="float")
@@ -40,10 +48,12 @@ def ramp() -> NDArray[np.float32]:
     return np.concatenate([table, np.ones((256, 1), np.float32)], 1) if table.shape[1] == 3 else table
 
 
-def value_colours(values: NDArray[np.floating], low: float, high: float) -> NDArray[np.float32]:
-    """(..., 4) RGBA of values between ``low`` and ``high``."""
+def value_colours(
+    values: NDArray[np.floating], low: float, high: float, name: str = RAMP
+) -> NDArray[np.float32]:
+    """(..., 4) RGBA of values between ``low`` and ``high`` in the colours of a ramp."""
     scaled = (values - low) / (high - low) if high > low else np.zeros_like(values)
-    colours: NDArray[np.float32] = ramp()[np.clip(np.nan_to_num(scaled) * 255, 0, 255).astype(np.intp)]
+    colours: NDArray[np.float32] = ramp(name)[np.clip(np.nan_to_num(scaled) * 255, 0, 255).astype(np.intp)]
     return colours
 
 

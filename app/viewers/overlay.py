@@ -10,7 +10,7 @@ from PySide6.QtGui import QColor, QFont, QImage, QLinearGradient, QPainter, QPai
 from PySide6.QtWidgets import QWidget
 
 from app.style import LIGHT, Theme
-from app.viewers.colours import ramp, ticks
+from app.viewers.colours import RAMP, ramp, ticks
 
 MARGIN = 16.0
 BAR = 14.0
@@ -36,6 +36,7 @@ class OverlayState:
     scale_bar: bool = True
     colour_range: tuple[float, float] | None = None
     colour_title: str = ""
+    colour_ramp: str = RAMP
     caption: str = ""
     caption_colour: str = ""
     legend: tuple[tuple[str, str], ...] = ()
@@ -151,7 +152,7 @@ class Overlay(QWidget):
         top = MARGIN + metrics.height() + 8
         box = QRectF(right - BAR, top, BAR, length)
         gradient = QLinearGradient(box.bottomLeft(), box.topLeft())
-        for i, colour in enumerate(ramp()[::15]):
+        for i, colour in enumerate(ramp(self.state.colour_ramp)[::15]):
             gradient.setColorAt(min(1.0, i * 15 / 255), QColor.fromRgbF(*(float(c) for c in colour)))
         painter.fillRect(box, gradient)
         painter.setPen(QColor(self.theme.text))

@@ -10,7 +10,7 @@ from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QLabel, QSizePolicy, QSl
 
 from app.style import LIGHT, Theme
 from app.surfaces import Density
-from app.viewers.colours import rgb
+from app.viewers.colours import SUPPLIED, rgb
 from app.viewers.overlay import bar_length_A
 
 AXES = "zyx"  # of the array
@@ -241,7 +241,7 @@ class SlicesView(QWidget):
         if self._tint is None:
             return grey
         share = np.clip(np.take(self._tint.values, self.index[normal], axis=normal), 0, 1)[..., None]
-        full = np.array(rgb(self._pictures[0].theme.series[1]), np.float32)
+        full = np.array(rgb(SUPPLIED), np.float32)
         mixed = grey[..., None] * (1 - share * (1 - full))
         return np.asarray(np.rint(mixed), np.uint8)
 

@@ -15,7 +15,7 @@ from PySide6.QtWidgets import QWidget
 
 from app.style import Theme
 from app.surfaces import EMPTY, Surface
-from app.viewers.colours import rgb, value_colours
+from app.viewers.colours import RAMP, rgb, value_colours
 from app.viewers.look import DEPTH_CUE, Look, directions
 from app.viewers.picking import hit_surface
 from app.viewers.scene import START, SceneWidget
@@ -42,6 +42,7 @@ class VolumeView(SceneWidget):
         super().__init__(parent)
         self.fine, self.rough, self.other, self.other_rough = EMPTY, EMPTY, EMPTY, EMPTY
         self.colour_range: tuple[float, float] | None = None
+        self.colour_ramp = RAMP
         self.moving = self.projecting = self.held = False
         self._names = ("", "")
         self._fitted_A = self._extent_A = 0.0
@@ -92,10 +93,10 @@ class VolumeView(SceneWidget):
         self._names = (name, other)
         self._show_legend()
 
-    def set_colour_range(self, ends: tuple[float, float] | None, title: str = "") -> None:
-        """Colour by the surfaces' values between these ends, or plainly (None)."""
-        self.colour_range = ends
-        self.overlay.change(colour_range=ends, colour_title=title)
+    def set_colour_range(self, ends: tuple[float, float] | None, title: str = "", ramp: str = RAMP) -> None:
+        """Colour by the surfaces' values between these ends in a ramp's colours, or plainly (None)."""
+        self.colour_range, self.colour_ramp = ends, ramp
+        self.overlay.change(colour_range=ends, colour_title=title, colour_ramp=ramp)
         self._upload()
         self._show_legend()
 
@@ -179,7 +180,9 @@ class VolumeView(SceneWidget):
     def _colours(self, surface: Surface) -> NDArray[np.float32] | None:
         if self.colour_range is None or surface.values is None:
             return None
-        return np.ascontiguousarray(value_colours(surface.values, *self.colour_range)[:, :3])
+        return np.ascontiguousarray(
+            value_colours(surface.values, *self.colour_range, self.colour_ramp)[:, :3]
+        )
 
     def _choose(self) -> None:
         """Draw the rough surface while the camera moves, where the fine one would be too slow."""

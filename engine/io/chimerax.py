@@ -76,6 +76,7 @@ def volumes_file(
     motion_name: str | None = None,
     motion_range: tuple[float, float] = (0.0, 1.0),
     colour: str = _MOTION_COLOUR,
+    palette: str = "blue:white:red",
     title: str = "Reconstruction by score distillation",
     series_pattern: str | None = None,
     series_names: Sequence[str] = (),
@@ -89,8 +90,8 @@ def volumes_file(
     consensus_name : a map in the same folder.
     level : its contour level.
     motion_name : a map of the motion's amplitude, or of something else, that colours the surface, or None.
-    motion_range : values at the blue and the red end of the palette.
-    colour : what the colours mean, a comment.
+    motion_range : values at the first and the last colour of the palette.
+    colour, palette : what the colours mean, a comment; the colours, from low to high values.
     title : what the file shows.
     series_pattern : files of the volumes with ``*``, e.g. ``volumes/*.mrc``, in the order of their names.
     series_names : what each of the volumes is.
@@ -111,7 +112,7 @@ def volumes_file(
             f"# {colour}",
             f"open {_quoted(motion_name)} id {MOTION_ID}",
             f"hide #{MOTION_ID} models",
-            f"color sample #{CONSENSUS_ID} map #{MOTION_ID} palette blue:white:red "
+            f"color sample #{CONSENSUS_ID} map #{MOTION_ID} palette {palette} "
             f"range {low:.6g},{high:.6g} key true",
         ]
     if series_pattern is not None:

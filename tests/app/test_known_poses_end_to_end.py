@@ -104,6 +104,7 @@ def test_two_methods_one_after_the_other(window: MainWindow, tmp_path: Path) -> 
     spin(lambda: page.volume.overlay.state.colour_range == (0.0, 1.0))
     assert json.loads((third / "results" / "metrics.json").read_text())["method"] == "denoised_views"
     project = window.features["project"]
+    window._columns.left_tabs.setCurrentIndex(1)
     project.list.refresh()
     spin(lambda: len(project.list.runs) == 3)
     assert {run.kind for run in project.list.runs.values()} == {"known_poses"}

@@ -18,7 +18,7 @@ from app.panels.volume_page import PRIOR
 from app.run_files import load_run
 from app.run_summary import summary_of
 from app.sds_files import load_sds
-from app.surfaces import isosurface, show
+from app.surfaces import Surface, isosurface, show
 from app.viewers.slices import SlicesView
 from engine.errors import RunError
 from engine.io.export_volumes import export_volumes
@@ -196,6 +196,11 @@ def test_a_finished_run_is_shown_with_what_was_measured(window: MainWindow, tmp_
     assert page._colour.currentData() == PRIOR
     assert page.volume.overlay.state.colour_range == (0.0, 1.0)
     assert "prior" in page.volume.overlay.state.colour_title
+    grey, orange = page.volume._colours(
+        Surface(*[page.volume.fine.vertices] * 3, values=np.array([0.0, 1.0]))
+    )
+    assert np.ptp(grey) < 0.1
+    assert orange[0] > 2 * orange[1] > 2 * orange[2]
     surface = page.volume.fine
     box = 32
     expected = (surface.vertices[:, 2] / known_poses_run.PIXEL_A + box // 2) / (box - 1)
