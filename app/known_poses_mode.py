@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import QObject, Signal
 
+from app import known_poses_words
 from app.known_poses_session import KnownPosesSession
 from app.panels.known_poses_run import KnownPosesPanel
 from app.panels.posed_inputs import PosedInputsPanel
@@ -94,7 +95,9 @@ class KnownPosesMode(QObject):
         panel.show_file(
             "library", path.name if path is not None else "", str(path or ""),
             library.sentence if library is not None else "Being read…",
-            library.notes if library is not None else (), library.problem if library is not None else "",
+            [*filter(None, (known_poses_words.sizes_differ(look, library),)),
+             *(library.notes if library is not None else ())],
+            library.problem if library is not None else "",
         )  # fmt: skip
         path = session.files.get("truth")
         panel.show_file("truth", path.name if path is not None else "", str(path or ""), "", (), "")

@@ -11,6 +11,7 @@ from engine.specs.known_poses import ASKS_DENOISER, KnownPosesSpec
 if TYPE_CHECKING:
     from app.posed_files import LibraryLook, PosedLook
 
+MOST_APART = 2.0  # widths of images and library: the same particle fills both
 ROLES = {
     "poses": "poses", "images": "image stack", "library": "library", "start": "first map",
     "truth": "reference",
@@ -62,6 +63,16 @@ def sentence(spec: KnownPosesSpec, look: PosedLook | None, library: LibraryLook 
     if spec.refinement.rounds:
         text += f"; poses are searched for again in {_counted(spec.refinement.rounds, 'round')}"
     return text + "."
+
+
+def sizes_differ(look: PosedLook | None, library: LibraryLook | None) -> str:
+    """What is odd about the sizes of images and library, in words; empty if nothing is."""
+    if look is None or library is None or not (look.count and library.width_A):
+        return ""
+    width = look.side * look.pixel_size_A
+    if 1 / MOST_APART < library.width_A / width < MOST_APART:
+        return ""
+    return f"Its images are {library.width_A:.0f} Å wide, those with poses {width:.0f} Å: is the pixel size right?"
 
 
 def unmeasured(coverage: Coverage | None) -> str:

@@ -57,13 +57,20 @@ class PosedLook:
 
 @dataclass(frozen=True)
 class LibraryLook:
-    """What a library of class averages holds; ``problem`` says why it can't be used."""
+    """What a library of class averages holds.
+
+    Attributes
+    ----------
+    width_A : of its images, Å; 0 while their pixel size is not known.
+    problem : why it can't be used, in words.
+    """
 
     count: int = 0
     sentence: str = ""
     needs_pixel_size: bool = False
     notes: tuple[str, ...] = ()
     problem: str = ""
+    width_A: float = 0.0
 
 
 def look_at_images(spec: PosedImages) -> PosedLook:
@@ -96,21 +103,26 @@ def look_at_library(path: Path, pixel_size_A: float | None = None) -> LibraryLoo
         found = summarise(path, pixel_size_A=pixel_size_A)
         if found.kind not in ("images", "class_averages", "poses"):
             return LibraryLook(problem=f"{path.name} holds no class averages ({found.title.lower()}).")
-        count = _count(path, found.kind)
+        count, side, size = _measures(path, found.kind)
     except (VerglasError, OSError) as exc:
         return LibraryLook(problem=in_words(exc, str(path)))
-    return LibraryLook(count, ". ".join(found.lines[:2]), found.needs_pixel_size, found.notes)
+    width = side * (pixel_size_A or size)
+    return LibraryLook(count, ". ".join(found.lines[:2]), found.needs_pixel_size, found.notes, width_A=width)
 
 
-def _count(path: Path, kind: str) -> int:
-    """How many images a library holds."""
+def _measures(path: Path, kind: str) -> tuple[int, int, float]:
+    """Number of a library's images, their side in pixels and their pixel size, Å; 0 for what isn't known."""
     from engine.io.class_averages import describe
     from engine.io.mrc import read_header
     from engine.io.star import read_poses
 
     if kind == "images":
-        return int(read_header(path).shape[0])
-    return describe(path).count if kind == "class_averages" else len(read_poses(path).rotations)
+        header = read_header(path)
+        return int(header.shape[0]), int(header.shape[-1]), float(header.spacing_A[0])
+    if kind == "class_averages":
+        found = describe(path)
+        return found.count, found.shape[1] if found.shape else 0, found.pixel_size_A
+    return len(read_poses(path).rotations), 0, 0.0
 
 
 def has_poses(folder: Path) -> bool:

@@ -10,7 +10,7 @@ import pytest
 from app import known_poses_state
 from app.coverage import Coverage
 from app.known_poses_session import FILES_WANTED, NO_DENOISER, KnownPosesSession
-from app.known_poses_words import unmeasured
+from app.known_poses_words import sizes_differ, unmeasured
 from app.posed_files import PosedLook, has_poses, kind_at_known_poses, look_at_images, look_at_library
 from engine.specs.known_poses import (
     GaussianImages,
@@ -192,6 +192,18 @@ def test_a_run_gives_its_images_and_poses(tmp_path: Path) -> None:
     assert look.problem == ""
     assert (look.count, look.side, look.pixel_size_A) == (3, 20, 4.0)
     np.testing.assert_allclose(look.rotations, known_poses_run.rotations_of(3), atol=1e-5)
+
+
+def test_a_library_of_another_size_is_doubted(tmp_path: Path) -> None:
+    library = look_at_library(averages_phantom.write_stack(tmp_path, 3))
+    assert (library.count, library.needs_pixel_size) == (3, False)
+    side = library.width_A / 4
+    assert sizes_differ(PosedLook(5, round(side), 4.0), library) == ""
+    assert "pixel size" in sizes_differ(PosedLook(5, round(side), 1.0), library)
+    assert sizes_differ(None, library) == sizes_differ(PosedLook(5, 64, 4.0), None) == ""
+    asked = look_at_library(averages_phantom.write_stack(tmp_path, 3, pixel_size_A=0.0))
+    assert asked.needs_pixel_size
+    assert sizes_differ(PosedLook(5, 64, 4.0), asked) == ""
 
 
 def test_says_how_much_no_image_shows() -> None:
