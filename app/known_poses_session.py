@@ -249,6 +249,8 @@ class KnownPosesSession(QObject):
                 return f"{library.name} is being read."
             if self.library.problem:
                 return self.library.problem
+            if self.library.needs_pixel_size:
+                return f"{library.name} doesn't say how large a pixel is. Enter it in the library's card."
         problem = self._denoiser_problem()
         if problem:
             return problem

@@ -72,7 +72,9 @@ def sizes_differ(look: PosedLook | None, library: LibraryLook | None) -> str:
     width = look.side * look.pixel_size_A
     if 1 / MOST_APART < library.width_A / width < MOST_APART:
         return ""
-    return f"Its images are {library.width_A:.0f} Å wide, those with poses {width:.0f} Å: is the pixel size right?"
+    return (
+        f"Its images are {library.width_A:.0f} Å wide, those with poses {width:.0f} Å: check its pixel size."
+    )
 
 
 def unmeasured(coverage: Coverage | None) -> str:

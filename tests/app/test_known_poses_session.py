@@ -194,6 +194,19 @@ def test_a_run_gives_its_images_and_poses(tmp_path: Path) -> None:
     np.testing.assert_allclose(look.rotations, known_poses_run.rotations_of(3), atol=1e-5)
 
 
+def test_a_library_without_a_pixel_size_waits_for_it(
+    session: KnownPosesSession, posed: Path, tmp_path: Path
+) -> None:
+    session.set_file("poses", posed)
+    session.set_file("library", averages_phantom.write_stack(tmp_path, 3, pixel_size_A=0.0))
+    assert "averages.mrcs doesn't say how large a pixel is" in session.missing()
+    session.set_library_options({"pixel_size_A": 4.0})
+    assert session.missing() == ""
+    session.set_library_options({"pixel_size_A": None})
+    session.set_part("method", Wiener().model_dump())
+    assert session.missing() == ""  # which doesn't use it
+
+
 def test_a_library_of_another_size_is_doubted(tmp_path: Path) -> None:
     library = look_at_library(averages_phantom.write_stack(tmp_path, 3))
     assert (library.count, library.needs_pixel_size) == (3, False)
