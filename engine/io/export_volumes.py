@@ -212,7 +212,7 @@ def _cxc(results: SdsResults, path: Path, which: Which | None) -> list[Path]:
             "motion_name": fraction_path.name, "motion_range": (0.0, 1.0),
             "title": "Volume from images at known poses",
             "colour": "Colour: share that no image measured. Grey was measured, orange comes from the prior.",
-            "palette": "#ccd5de:#d55e00",
+            "palette": "lightgray:darkorange",
         }  # fmt: skip
     images, order = _in_order(_images(results, which), landscape)
     if which is None or which == "all":
