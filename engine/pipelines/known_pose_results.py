@@ -148,7 +148,7 @@ def _judge(
 
 
 def weighted_fsc(
-    a: NDArray[np.floating], b: NDArray[np.floating], weight: NDArray[np.float64]
+    a: NDArray[np.floating], b: NDArray[np.floating], weight: NDArray[np.floating]
 ) -> NDArray[np.float64]:
     """Shell correlation in which each coefficient counts by a weight; 0 where nothing does, (shells,)."""
     size = len(a)

@@ -7,6 +7,7 @@ there. So its pose is looked for in the map of the *other* images (and of the de
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
@@ -24,9 +25,9 @@ STEPS_DEG = (5.0, 2.5, 1.2, 0.6)
 _REPEATS = 3
 
 
-def without(problem: PosedProblem, image: int) -> PosedProblem:
-    """The same problem without one image (from 0)."""
-    keep = [i for i in range(len(problem.images)) if i != image]
+def without(problem: PosedProblem, images: Sequence[int]) -> PosedProblem:
+    """The same problem without some images (from 0)."""
+    keep = [i for i in range(len(problem.images)) if i not in set(images)]
     return replace(
         problem,
         images=problem.images[keep],

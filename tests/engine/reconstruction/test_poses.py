@@ -50,9 +50,9 @@ def test_no_pose_goes_beyond_its_bounds():
     assert torch.equal(place, wrong.shifts_px[0])
 
 
-def test_without_leaves_one_image_out():
+def test_without_leaves_images_out():
     problem = problem_of(blobs(), 4)
-    rest = without(problem, 1)
+    rest = without(problem, [1])
     assert torch.equal(rest.images, problem.images[[0, 2, 3]])
     assert torch.equal(rest.rotations, problem.rotations[[0, 2, 3]])
     assert rest.views.count == 3
