@@ -68,6 +68,17 @@ def _settle() -> None:
     gc.collect()
 
 
+def _words(thing: object) -> str:
+    """What a timer or a Qt thread is, and whose: its address alone helps nobody."""
+    from PySide6.QtCore import QTimer
+
+    if not isinstance(thing, QTimer):
+        return repr(thing)
+    once = "once" if thing.isSingleShot() else "again and again"
+    holders = [type(o).__name__ for o in gc.get_referrers(thing) if not isinstance(o, list)]
+    return f"a timer of {thing.interval()} ms, {once}, parent {thing.parent()!r}, held by {holders}"
+
+
 def _left(before: dict[str, set]) -> dict[str, list[str]]:
     now = {"threads": _threads(), "child processes": _children()}
     left = {name: [repr(x) for x in now[name] - before[name]] for name in now}
@@ -76,7 +87,7 @@ def _left(before: dict[str, set]) -> dict[str, list[str]]:
     if QApplication.instance() is not None:
         left["widgets"] = [repr(w) for w in QApplication.topLevelWidgets() if id(w) not in before["widgets"]]
         running = _qt_objects(_running) - before["timers"]
-        left["timers and Qt threads"] = [repr(o) for o in gc.get_objects() if id(o) in running]
+        left["timers and Qt threads"] = [_words(o) for o in gc.get_objects() if id(o) in running]
     return {name: things for name, things in left.items() if things}
 
 
