@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Protocol, runtime_checkable
 
 import torch
@@ -77,8 +78,11 @@ class SplatModel:
     def __init__(
         self, problem: PosedProblem, start: Float[Tensor, "z y x"], settings: GaussianSplats, seed: int
     ) -> None:
-        self._settings, self._size, self._mask = settings, problem.size, problem.mask
-        self.gaussians = GaussianModel.from_volume(start, settings.count, seed)
+        self._settings, self._size = settings, problem.size
+        inside = float((problem.mask > 0.5).sum())
+        self.gaussians = GaussianModel.from_volume(
+            start, settings.count, seed, mask_radius_px=(3 * inside / (4 * math.pi)) ** (1 / 3)
+        )
 
     def project(self, rotations: Tensor, shifts_px: Tensor) -> Tensor:
         """Projections."""
