@@ -168,6 +168,8 @@ def _from_shapes(run: StoredRun, shape: Member) -> Iterator[Clue]:
                 "No surer than the hand of the coarse map itself.",
             )
     truth = getattr(run.spec, "truth", None)
+    if truth and run.kind == "known_poses" and run.sds is not None:
+        truth = run.sds.results / "reference.mrc"  # the same on the run's grid, with its voxel size
     if truth:
         words = "A reference of known hand tells, as far as its shape differs from its mirror image."
         yield from _from_file("Reference", Path(truth), shape, words)

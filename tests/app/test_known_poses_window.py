@@ -10,6 +10,7 @@ import pytest
 from PySide6.QtCore import QCoreApplication
 
 from app.fourier_coverage import coverage_of, words_of
+from app.hand_evidence import THIS, clues
 from app.main_window import MainWindow
 from app.next_steps import step, steps_for
 from app.panels.fourier_coverage import FourierCoveragePlot, resolution
@@ -230,6 +231,17 @@ def test_a_run_that_was_cut_off_shows_its_last_picture(window: MainWindow, tmp_p
     assert not window.sds_panels.coverage.plot.isVisible()
     assert not load_run(folder).completed
     assert summary_of(folder).kind == "known_poses"
+
+
+def test_poses_and_reference_tell_the_hand(tmp_path: Path) -> None:
+    run = load_run(known_poses_run.write_known_poses(tmp_path / "runs" / "few", box=24))
+    (tmp_path / "runs" / "truth.mrc").unlink()  # the run has its own
+    by_source = {clue.source: clue for clue in clues(run)}
+    given = by_source["Projections at the poses given"]
+    assert given.says == THIS
+    assert float(given.this) > float(given.mirror) + 0.02
+    assert by_source["Reference"].says == THIS
+    assert float(by_source["Reference"].this) > 0.95
 
 
 def test_images_of_a_run_can_be_left_out_of_the_next(window: MainWindow, tmp_path: Path) -> None:
