@@ -32,13 +32,42 @@ def on_grid(volume: Volume, size: int, voxel_size_A: float) -> NDArray[np.float3
     return _sampled(density, np.rint(density_centre(density)), volume, size, voxel_size_A)
 
 
-def same_origin(volume: Volume, size: int, voxel_size_A: float) -> NDArray[np.float32]:
-    """The same, but voxel ``n // 2`` of the map comes to voxel ``size // 2``: maps of one frame stay in it.
+def same_origin(
+    volume: Volume,
+    size: int,
+    voxel_size_A: float,
+    middle_A: tuple[float, float, float] | NDArray[np.float64] = (0.0, 0.0, 0.0),
+) -> NDArray[np.float32]:
+    """The same, but maps of one frame stay in it: a point of the frame comes to voxel ``size // 2``.
 
     Nothing is subtracted, and outside the map there is nothing.
+
+    Parameters
+    ----------
+    middle_A : (3,) xyz, in the frame whose origin :func:`frame_origin` finds.
     """
-    centre = np.array([image_centre(n) for n in volume.density.shape], np.float64)
+    spacing = np.asarray(volume.voxel_size_A, np.float64)[::-1]
+    if not (spacing > 0).all():
+        raise ValueError("voxel sizes must be positive")
+    centre = frame_origin(volume) + np.asarray(middle_A, np.float64)[::-1] / spacing
     return _sampled(np.asarray(volume.density, np.float32), centre, volume, size, voxel_size_A)
+
+
+def frame_origin(volume: Volume) -> NDArray[np.float64]:
+    """Where the origin of a map's frame is, (3,) zyx in voxels, not always whole.
+
+    Where the file gives its first voxel a place, that counts, as long as it puts the origin inside the map.
+    Otherwise it is voxel ``n // 2``: RELION and cryoSPARC leave the place at 0 and mean the middle, and a
+    map cut out of a larger one may lie anywhere in the frame of an atomic model, which is not that of poses.
+    """
+    shape = np.array(volume.density.shape, np.float64)
+    middle = np.array([image_centre(n) for n in volume.density.shape], np.float64)
+    spacing = np.asarray(volume.voxel_size_A, np.float64)[::-1]
+    placed = np.asarray(volume.origin_A, np.float64)[::-1]
+    if not placed.any() or not (spacing > 0).all():
+        return middle
+    found = -placed / spacing
+    return found if ((found >= 1) & (found <= shape - 2)).all() else middle
 
 
 def _sampled(

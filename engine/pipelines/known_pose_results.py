@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from engine.conventions import image_centre
 from engine.errors import InputError
 from engine.forward.map_posterior import shells_of
 from engine.io.image_resampling import shifted
@@ -20,7 +21,7 @@ from engine.io.pose_table import make_table, write_poses
 from engine.io.pseudo_atoms import FILE_NAME, write_gaussians
 from engine.io.volumes import CONSENSUS, METRICS, REFERENCE, write_map, write_projections
 from engine.metrics.volumes import volume_fsc
-from engine.numerics.regrid import same_origin
+from engine.numerics.regrid import frame_origin, same_origin
 from engine.pipelines.known_pose_setting import KnownPoseSetting
 from engine.reconstruction.coverage import FourierCoverage, fourier_coverage, measured_share
 from engine.reconstruction.models import SplatModel
@@ -49,19 +50,31 @@ def to_poses(setting: KnownPoseSetting, volume: Tensor) -> NDArray[np.float32]:
     return _moved(volume.cpu().numpy(), _offset_px(setting))
 
 
-def to_centre(setting: KnownPoseSetting, density: NDArray[np.float32]) -> NDArray[np.float32]:
-    """A map of the frame of the poses in the problem's frame."""
-    return _moved(density, -_offset_px(setting))
+def on_run_grid(
+    setting: KnownPoseSetting, volume: Volume, path: str, *, centred: bool = False
+) -> NDArray[np.float32]:
+    """A map of the frame of the poses on the run's grid.
 
-
-def on_run_grid(setting: KnownPoseSetting, volume: Volume, path: str) -> NDArray[np.float32]:
-    """A map of the frame of the poses on the run's grid."""
+    Parameters
+    ----------
+    path : of the map, to name it.
+    centred : in the problem's frame, the particle's centre in the middle, instead of in that of the poses.
+    """
     if not all(size > 0 for size in volume.voxel_size_A):
         if volume.density.shape[0] != setting.posed.images.shape[1]:
             raise InputError("The map's voxel size is not known.", "Give it, or repair its header.", path)
         setting.context.notice(f"{Path(path).name} doesn't say its voxel size: the images' was taken.")
         volume = replace(volume, voxel_size_A=(setting.posed.pixel_size_A,) * 3)
-    return same_origin(volume, setting.box, setting.pixel_size_A)
+    origin = frame_origin(volume)
+    middle = np.array([image_centre(n) for n in volume.density.shape])
+    if np.abs(origin - middle).max() > 0.5:
+        setting.context.notice(
+            f"The header of {Path(path).name} puts the origin of its frame at voxel "
+            f"{', '.join(f'{v:.1f}' for v in origin[::-1])} (x, y, z; the middle is "
+            f"{', '.join(str(v) for v in middle[::-1])}); so it was taken."
+        )
+    about = setting.prepared.centre_A if centred else np.zeros(3)
+    return same_origin(volume, setting.box, setting.pixel_size_A, about)
 
 
 def write_results(

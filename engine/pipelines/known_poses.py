@@ -18,7 +18,7 @@ from engine.io.posed_images import read_posed
 from engine.io.posed_preparation import prepare_posed
 from engine.io.volumes import write_prepared
 from engine.pipelines.context import RunContext
-from engine.pipelines.known_pose_results import on_run_grid, to_centre, write_results, write_splats
+from engine.pipelines.known_pose_results import on_run_grid, write_results, write_splats
 from engine.pipelines.known_pose_setting import KnownPoseSetting, make_problem
 from engine.reconstruction.coverage import calibrated_trust
 from engine.reconstruction.denoised_views import denoised_views_map
@@ -146,18 +146,28 @@ def _start(setting: KnownPoseSetting) -> Tensor | None:
     """The map to begin with, in the problem's frame and units."""
     if setting.spec.start is None:
         return None
-    given = on_run_grid(setting, read_volume(setting.spec.start), setting.spec.start)
-    density = torch.from_numpy(to_centre(setting, given)).to(setting.problem.images)
-    density = setting.problem.allowed(density)
-    seen, images = setting.problem.seen(density), setting.problem.repeated(setting.problem.images)
-    size = float((seen * images).sum() / seen.square().sum().clamp_min(1e-12))
-    if size * float(seen.norm()) < LEAST_FIT * float(images.norm()):
+    given = on_run_grid(setting, read_volume(setting.spec.start), setting.spec.start, centred=True)
+    found = fitted_start(setting.problem, torch.from_numpy(given).to(setting.problem.images))
+    if found is None:
         raise InputError(
             "The map to begin with doesn't fit the images at all.",
             "Give a map in the frame of the poses, white on black.",
             setting.spec.start,
         )
-    return density * size
+    return found
+
+
+def fitted_start(problem: PosedProblem, density: Tensor) -> Tensor | None:
+    """A map to begin with, cut as the problem allows and scaled to the images; None if it has little of them.
+
+    Parameters
+    ----------
+    density : (n, n, n) in the problem's frame, in any units.
+    """
+    density = problem.allowed(density)
+    seen, images = problem.seen(density), problem.repeated(problem.images)
+    size = float((seen * images).sum() / seen.square().sum().clamp_min(1e-12))
+    return density * size if size * float(seen.norm()) >= LEAST_FIT * float(images.norm()) else None
 
 
 def make_volume(

@@ -28,11 +28,13 @@ from engine.phantoms.box import WIDEST_DEG, box_volume
 from engine.phantoms.capsid import capsid_volume
 from engine.pipelines.simulate import fitting_grid
 from engine.specs.codec import to_toml_text
+from engine.specs.known_poses import KnownPosesSpec, PosedImages
 from engine.specs.sds import ClassAveragesInput, SdsSpec
 from engine.types import ImageStack, Poses, Volume
 
 Phantom = Literal["box", "capsid"]
 
+FEW, KNOWN_POSES = 6, "known_poses.toml"
 _MOST_IMAGES = 100_000
 
 
@@ -146,7 +148,9 @@ def simulate_averages(
     Returns
     -------
     Files written: ``images.mrcs``, ``images.star`` (true poses), ``parameters.csv`` (poses again),
-    ``truth/volume_0001.mrc``, the one map of all images, and last ``job.toml``, which names it as truth.
+    ``truth/volume_0001.mrc``, the one map of all images, ``known_poses.toml``, which reconstructs it from the
+    first :data:`FEW` of them and their true poses with all as the denoiser's library, and last ``job.toml``,
+    which names it as truth.
 
     Raises
     ------
@@ -185,7 +189,16 @@ def simulate_averages(
         truth="truth/volume_0001.mrc",
     )
     write_text(out / "job.toml", to_toml_text(spec))
-    return [*written, truth, out / "job.toml"]
+    few = KnownPosesSpec(
+        title=f"{min(images, FEW)} simulated images of {structure.name} at known poses",
+        images=PosedImages(
+            poses="images.star", select=tuple(range(1, min(images, FEW) + 1)), contrast="white"
+        ),
+        library=ClassAveragesInput(file="images.mrcs", contrast="white"),
+        truth="truth/volume_0001.mrc",
+    )
+    write_text(out / KNOWN_POSES, to_toml_text(few))
+    return [*written, truth, out / KNOWN_POSES, out / "job.toml"]
 
 
 def _check(images: int, size: int) -> None:

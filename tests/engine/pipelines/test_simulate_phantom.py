@@ -18,6 +18,7 @@ from engine.numerics.rotations import quaternion_to_matrix
 from engine.phantoms.box import box_volume
 from engine.pipelines.simulate_phantom import simulate_averages, simulate_phantom
 from engine.specs.codec import load_spec
+from engine.specs.known_poses import KnownPosesSpec
 from engine.specs.sds import SdsSpec
 
 
@@ -92,6 +93,10 @@ def test_averages_of_a_structure(structure: Path, tmp_path: Path):
     spec = load_spec(written[-1])
     assert isinstance(spec, SdsSpec)
     assert spec.truth is not None
+    few = load_spec(out / "known_poses.toml")
+    assert isinstance(few, KnownPosesSpec)
+    assert few.images.select == (1, 2, 3, 4, 5)
+    assert few.truth == spec.truth
     truth = read_volume(spec.truth)
     stack, poses = read_images(spec.averages.file), read_poses(out / "images.star")
     seen = project(torch.from_numpy(truth.density), torch.tensor(poses.rotations).float()).numpy()
