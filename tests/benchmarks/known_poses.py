@@ -16,13 +16,14 @@ import argparse
 import json
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from engine.pipelines.known_poses import IMPLIED_STEPS, implied_views
-from engine.reconstruction.denoised_views import denoised_views_map
+from engine.reconstruction.denoised_views import denoised_views_map, expected_images
 from engine.reconstruction.least_squares import data_map, wiener_map
 from engine.reconstruction.models import VoxelModel
 from engine.reconstruction.problem import PosedProblem
@@ -81,12 +82,17 @@ def arms(
         steps = max(2, CALLS // (DENOISED.views + len(problem.images)))
         return denoised_views_map(problem, asked, DENOISED.model_copy(update={"steps": steps}), seed=seed)
 
+    def cleaned(asked: ViewDenoiser) -> PosedProblem:
+        """The images' own denoising and no random view: what of the gain is due to that."""
+        return replace(problem, images=expected_images(problem, asked, DENOISED.image_error))
+
     shapes, spectrum = library.asked(library.shapes), library.asked(library.spectrum)
     wrong = library.asked(other.shapes)
     return {
         "least squares": lambda: wiener_map(problem),
         "TV": lambda: total_variation_map(problem, strength=VARIATION.strength, steps=VARIATION.steps),
         "data": lambda: data_map(problem, steps=DATA.steps),
+        "images denoised": lambda: data_map(cleaned(shapes), steps=DATA.steps),
         "sds": lambda: distilled(SDS, shapes),
         "R1": lambda: distilled(R1, shapes, implied_views(problem, seed)),
         "R1+R2": lambda: distilled(IPSM, shapes, implied_views(problem, seed)),

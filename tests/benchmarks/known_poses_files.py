@@ -4,11 +4,11 @@
     python -m tests.benchmarks.known_poses_files after-sds --data DIR --out OUT --subject betagal
 
 ``relion``: every method and representation on the five projections that RELION made of a 70S ribosome, at the
-poses of its STAR file; the library are projections of another ribosome (80S). FSC to the map, nothing aligned.
+poses of its STAR file; the library are projections of another ribosome (80S). FSC to the map, not aligned.
 
-``after-sds``: class averages alone; a volumes run finds poses, known-pose runs begin with them. FSC to the true
-map after alignment (poses found from nothing have a frame and hand of their own). Folders that are there are
-reused.
+``after-sds``: class averages alone; a volumes run finds poses, known-pose runs begin with them. FSC to the
+true map after alignment (poses found from nothing have a frame and hand of their own). Folders that are there
+are reused.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from scipy.stats import wilcoxon
 
 from tests.benchmarks.known_poses import CONTROLS, SNRS, VIEWS
 
-ORDER = ("least squares", "TV", "data", "sds", "R1", "R1+R2", "denoised")
+ORDER = ("least squares", "TV", "data", "images denoised", "sds", "R1", "R1+R2", "denoised")
 Row = dict[str, Any]
 
 
@@ -150,9 +150,9 @@ def report(rows: Sequence[Row], folder: Path) -> None:
         raise SystemExit("There is no row yet.")
     parts = [
         "## Area under the FSC to the truth", table(rows),
-        "## By number of images", by_views(rows, ("least squares", "TV", "data", "sds", "R1+R2"), "denoised"),
+        "## By number of images", by_views(rows, ("least squares", "TV", "images denoised", "sds", "R1+R2"), "denoised"),
         "## Where nothing was measured",
-        by_views(rows, ("least squares", "TV", "data", "sds"), "denoised", "unmeasured"),
+        by_views(rows, ("least squares", "TV", "images denoised", "sds"), "denoised", "unmeasured"),
         "## Inline prior beside score distillation",
         by_views(rows, ("sds",), "R1"), by_views(rows, ("sds",), "R1+R2"),
         "## Controls (SNR 1, random poses)", controls(rows),
