@@ -255,10 +255,9 @@ class KnownPosesSession(QObject):
         if problem:
             return problem
         try:
-            self.spec()
+            return known_poses_words.too_few(self.spec(), self.look.count)
         except ValueError as exc:
             return str(exc)
-        return ""
 
     def _denoiser_problem(self) -> str:
         denoiser = self.parts["denoiser"]

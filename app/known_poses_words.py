@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from app.coverage import MISSING, Coverage
-from engine.specs.known_poses import ASKS_DENOISER, KnownPosesSpec
+from engine.specs.known_poses import ASKS_DENOISER, FEWEST_FOR_POSES, KnownPosesSpec, copies
 
 if TYPE_CHECKING:
     from app.posed_files import LibraryLook, PosedLook
@@ -63,6 +63,16 @@ def sentence(spec: KnownPosesSpec, look: PosedLook | None, library: LibraryLook 
     if spec.refinement.rounds:
         text += f"; poses are searched for again in {_counted(spec.refinement.rounds, 'round')}"
     return text + "."
+
+
+def too_few(spec: KnownPosesSpec, images: int) -> str:
+    """Why poses of so few images can't be refined, in words; empty if they can, or needn't."""
+    if not spec.refinement.rounds or images * copies(spec.symmetry) >= FEWEST_FOR_POSES:
+        return ""
+    return (
+        f"Poses of {_counted(images, 'image')} can't be refined: in a map of so few others, wrong poses fit "
+        f"as well. Set “Refine poses” to 0, or give {FEWEST_FOR_POSES} (copies by symmetry count)."
+    )
 
 
 def sizes_differ(look: PosedLook | None, library: LibraryLook | None) -> str:

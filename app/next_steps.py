@@ -16,13 +16,19 @@ import numpy as np
 from engine.errors import RunError
 from engine.specs.components import NetworkPrior, ProjectionImages
 from engine.specs.job import DpsSpec, JobSpec, TrainPriorSpec
-from engine.specs.known_poses import KnownPosesSpec, PosedImages, PoseRefinement
+from engine.specs.known_poses import (
+    FEWEST_FOR_POSES,
+    KnownPosesSpec,
+    PosedImages,
+    PoseRefinement,
+    copies,
+)
 from engine.specs.samplers import Unconditional
 from engine.specs.sds import SdsSpec, TrainDenoiserSpec, TrainedDenoiser
 
 EXPORT, COMPARE, GO_ON = "export", "compare", "go_on"
 NEXT = "next"  # folder in a run for files that the next one begins with
-MOST_REFINED = 20  # images whose poses are searched for again
+REFINE_ROUNDS = 2  # of poses that a run has found itself, where there are enough
 MOST_VIEWS = 10
 """Projections that a run of points begins with; more make it slower, and hardly better."""
 
@@ -152,18 +158,17 @@ def _points_at_its_poses(spec: SdsSpec | KnownPosesSpec, folder: Path) -> JobSpe
 
 
 def _refined_at_its_poses(spec: SdsSpec, folder: Path) -> JobSpec:
-    # Class averages are normalised one by one, and their poses are estimates. Searching for these again makes
-    # a map for each image.
+    # class averages are normalised one by one, and their poses are estimates
     from engine.io.mrc import read_header
 
-    few = int(read_header(folder / "results" / "prepared.mrcs").shape[0]) <= MOST_REFINED
+    count = int(read_header(folder / "results" / "prepared.mrcs").shape[0]) * copies(spec.symmetry)
     return KnownPosesSpec(
         title=spec.title,
         images=PosedImages(poses=str(folder), equal_contrast=True),
         library=spec.averages,
         denoiser=spec.denoiser,
         symmetry=spec.symmetry,
-        refinement=PoseRefinement(rounds=1 if few else 0),
+        refinement=PoseRefinement(rounds=REFINE_ROUNDS if count >= FEWEST_FOR_POSES else 0),
     )
 
 
@@ -240,8 +245,8 @@ STEPS: tuple[NextStep, ...] = (
     NextStep(
         "refine_at_poses", "Refine at known poses",
         "Prepares one volume from the class averages at the poses that were found, searched for again where "
-        "images are few; the denoiser is made of all the class averages", _refinable, _refined_at_its_poses,
-        reads=True,
+        "images are enough; the denoiser is made of all the class averages",
+        _refinable, _refined_at_its_poses, reads=True,
     ),
     NextStep(
         "points_at_poses", "Use its poses for points",

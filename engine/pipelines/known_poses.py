@@ -30,6 +30,7 @@ from engine.reconstruction.score_distillation import Known, distil_at_poses
 from engine.reconstruction.total_variation import total_variation_map
 from engine.specs.known_poses import (
     ASKS_DENOISER,
+    FEWEST_FOR_POSES,
     DataOnly,
     DenoisedViews,
     GaussianSplats,
@@ -42,10 +43,6 @@ from engine.specs.known_poses import (
 
 IMPLIED_STEPS = 30
 """Gradient steps of the least-squares map that tells IPSM what images imply, and that methods begin with."""
-
-FEWEST_FOR_POSES = 12
-"""Images, copies by symmetry counted, below which poses get worse by being searched for again: of the box
-phantom with errors of 3.6 degrees, 6 images ended at 5.3, 12 at 2.9, 32 at 1.6."""
 
 ENOUGH = 24
 """Images from which least squares alone makes a map good enough to search in."""

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from statistics import median
 
 from engine.specs.job import DpsSpec, JobSpec, TrainPriorSpec
-from engine.specs.known_poses import ASKS_DENOISER, KnownPosesSpec
+from engine.specs.known_poses import ASKS_DENOISER, KnownPosesSpec, copies
 from engine.specs.samplers import Annealed
 from engine.specs.sds import FEWEST_FOR_MOTION, SdsSpec, TrainDenoiserSpec
 
@@ -45,7 +45,8 @@ _EXPLORED, _MANY, _ALL_PAIRS, _PIVOTS = 0.72, 40, 32, 8
 _ROUND_IMAGE, _LOCAL_IMAGE, _HALF_ROUNDS, _FEWEST_FOR_HALVES = 0.007, 0.041, 4, 8
 _MOTION_IMAGE, _LEFT_OUT = 0.35, 60
 _VIEW_OF_VOLUME, _FIT_IMAGE = 0.0006, 0.01
-_LEAST_SQUARES, _STEP_OF_VOLUME, _OTHERS_STEPS = 2.0, 0.02, 30
+_LEAST_SQUARES, _STEP_OF_VOLUME = 2.0, 0.02
+_OTHERS_STEPS, _FOLDS, _ENOUGH_IMAGES, _FIND_IMAGE = 30, 8, 27, 0.1
 _NOTHING_MORE, _READ_IMAGE = 1.0, 0.045
 _UNSURE = 6.0
 """How much longer poses take to find when no pose is much better than the next: up to eight are followed."""
@@ -289,17 +290,12 @@ def _known_poses(spec: KnownPosesSpec, facts: Facts) -> float:
     def step(views: float) -> float:
         return float(_STEP_OF_VOLUME * larger + views * _VIEW_OF_VOLUME * ((facts.box or 64) / 40) ** 2.2)
 
-    seen = images * _order(spec.symmetry)
+    seen = images * copies(spec.symmetry)
     volume = steps * step(seen + asked)
-    # each image is searched for in a map of the others
-    others = _OTHERS_STEPS * step(seen) + (volume if spec.method.kind == "denoised_views" else 0.0)
-    return float(seconds + volume + spec.refinement.rounds * images * others)
-
-
-def _order(symmetry: str) -> int:
-    """How many copies of a view a point group makes."""
-    group, fold = symmetry[0], symmetry[1:]
-    return {"T": 12, "O": 24, "I": 60}.get(group) or int(fold or 1) * (2 if group == "D" else 1)
+    # images are searched for in maps that they had no part in, an eighth of them at a time
+    asks = spec.method.kind == "denoised_views" and seen < _ENOUGH_IMAGES
+    others = min(_FOLDS, images) * (volume if asks else _OTHERS_STEPS * step(seen)) + images * _FIND_IMAGE
+    return float(seconds + volume + spec.refinement.rounds * others)
 
 
 def _pairs(starts: int) -> int:

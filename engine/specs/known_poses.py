@@ -213,6 +213,17 @@ class GaussianSplats(Model):
 RepresentationSpec = Annotated[Voxels | GaussianSplats, Field(discriminator="kind")]
 
 
+FEWEST_FOR_POSES = 12
+"""Images, copies by symmetry counted, below which poses get worse by being searched for again: of the box
+phantom with errors of 3.6 degrees, 6 images ended at 5.3, 12 at 2.9, 32 at 1.6."""
+
+
+def copies(symmetry: str) -> int:
+    """How many copies of a view a point group makes: its order."""
+    group, fold = symmetry[0], symmetry[1:]
+    return {"T": 12, "O": 24, "I": 60}.get(group) or int(fold or 1) * (2 if group == "D" else 1)
+
+
 class PoseRefinement(Model):
     """Poses are searched for again, near where they are, in the map of the other images."""
 

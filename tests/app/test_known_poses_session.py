@@ -86,14 +86,14 @@ def test_the_description_holds_what_was_given_and_comes_back(
         library=ClassAveragesInput(file=str(library), pixel_size_A=3.0),
         representation=GaussianSplats(count=200, most=300),
         refinement=PoseRefinement(rounds=2),
-        symmetry="C2", seed=4, title="two", truth=str(tmp_path / "truth.mrc"), start=str(tmp_path / "s.mrc"),
+        symmetry="T", seed=4, title="two", truth=str(tmp_path / "truth.mrc"), start=str(tmp_path / "s.mrc"),
     )  # fmt: skip
     session.load(spec)
     assert session.spec() == spec
     assert session.missing() == ""
     text = session.sentence()
     for part in ("2 images", "inline-prior", "9 steps of 12 random views", "power spectrum of 5 class",
-                 "200 Gaussians", "symmetry C2", "2 rounds"):  # fmt: skip
+                 "200 Gaussians", "symmetry T", "2 rounds"):  # fmt: skip
         assert part in text
     session.load(KnownPosesSpec(images=PosedImages(poses=str(posed))))
     assert session.spec() == KnownPosesSpec(images=PosedImages(poses=str(posed)))
@@ -105,6 +105,14 @@ def test_gaussians_wait_for_a_method_that_moves_them(session: KnownPosesSession,
     assert session.spec().representation.kind == "voxels"
     session.set_part("method", InlinePrior().model_dump())
     assert session.spec().representation == GaussianSplats(count=99)
+
+
+def test_poses_of_few_images_are_not_refined(session: KnownPosesSession, posed: Path) -> None:
+    session.set_file("poses", posed)
+    session.set_part("refinement", PoseRefinement(rounds=1).model_dump())
+    assert "4 images can't be refined" in session.missing()
+    session.set_settings({"symmetry": "D2"})  # four copies of each
+    assert session.missing() == ""
 
 
 def test_presets_set_the_method_alone(session: KnownPosesSession, posed: Path) -> None:

@@ -266,7 +266,9 @@ def test_what_follows_and_what_comes_before(tmp_path: Path) -> None:
     assert isinstance(following, KnownPosesSpec)
     assert following.images.poses == str(averages)
     assert following.library == spec.averages
-    assert following.refinement.rounds > 0
+    assert following.refinement.rounds == 0  # of six images
+    with_copies = step("refine_at_poses").prepare(spec.model_copy(update={"symmetry": "D2"}), averages)
+    assert with_copies.refinement.rounds > 0
     run = known_poses_run.write_known_poses(tmp_path / "runs" / "few", images=3, box=20)
     own = RunDir.open(run).spec()
     assert [s.key for s in steps_for(own, run)] == ["points_at_poses"]
