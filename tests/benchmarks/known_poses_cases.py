@@ -132,18 +132,33 @@ def make_case(case: Case, library: Library) -> tuple[PosedProblem, Tensor]:
     rng = np.random.default_rng([case.conformation, case.views, case.poses == "cone"])
     turned = random_rotations(case.views, rng) if case.poses == "random" else cone_rotations(case.views, rng)
     rotations = torch.from_numpy(np.asarray(turned, np.float32))
+    generator = torch.Generator().manual_seed(1000 * case.conformation + case.views)
+    images, truth = noisy_views(truth, rotations, case.snr, library.scale.disc, generator)
+    problem = posed_problem(images, rotations, case.snr, library.scale.disc, library.prepared.mask_radius_px)
+    return problem, truth
+
+
+def noisy_views(
+    truth: Tensor, rotations: Tensor, snr: float, disc: Tensor, generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """Projections of a map, not masked, and the map: variance of the signal 1 within the disc."""
     # the plain projector, not the one that reconstructs
     images = project(truth, rotations)
-    disc = library.scale.disc
     inside = disc > 0.5
     contrast = float((images[:, inside] - images[:, inside].mean()).std())
     images, truth = images / contrast, truth / contrast
-    noise = case.snr**-0.5 if case.snr else 0.0
-    generator = torch.Generator().manual_seed(1000 * case.conformation + case.views)
-    images = (images + noise * torch.randn(images.shape, generator=generator)) * disc
-    mask = torch.from_numpy(soft_sphere(size, min(library.prepared.mask_radius_px, size // 2 - 4.0))).float()
-    problem = PosedProblem(images, rotations, torch.zeros(case.views, 2), noise, mask, SliceProjector(size))
-    return problem, truth
+    noise = snr**-0.5 if snr else 0.0
+    return images + noise * torch.randn(images.shape, generator=generator), truth
+
+
+def posed_problem(
+    images: Tensor, rotations: Tensor, snr: float, disc: Tensor, radius_px: float
+) -> PosedProblem:
+    """What a run makes of such images, their noise known."""
+    size, count = images.shape[-1], len(images)
+    mask = torch.from_numpy(soft_sphere(size, min(radius_px, size // 2 - 4.0))).float()
+    noise = snr**-0.5 if snr else 0.0
+    return PosedProblem(images * disc, rotations, torch.zeros(count, 2), noise, mask, SliceProjector(size))
 
 
 def judge(volume: Tensor, truth: Tensor, problem: PosedProblem, radius_px: float) -> dict[str, float]:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from engine.conventions import volume_origin_A
-from engine.numerics.regrid import background, density_centre, on_grid
+from engine.numerics.regrid import background, density_centre, frame_origin, on_grid, same_origin
 from engine.types import Volume
 
 
@@ -66,3 +66,35 @@ def test_background_and_bad_sizes() -> None:
     assert background(volume.density) == pytest.approx(3.0, abs=1e-3)
     with pytest.raises(ValueError, match="positive"):
         on_grid(Volume(volume.density, (0.0,) * 3), 20, 3.0)
+
+
+def _placed(origin_A: tuple[float, float, float]) -> Volume:
+    """The two Gaussians, sampled from a first voxel anywhere (xyz)."""
+    spacing, shape = (2.6, 2.2, 3.0), (50, 62, 56)
+    axes = [o + np.arange(n) * s for o, n, s in zip(origin_A[::-1], shape, spacing[::-1], strict=True)]
+    density = _function(*np.meshgrid(*axes, indexing="ij"))
+    return Volume(density.astype(np.float32), spacing, origin_A)
+
+
+@pytest.mark.parametrize("origin_A", [(-72.8, -68.2, -75.0), (-60.1, -77.7, -66.4), (-81.3, -59.5, -88.2)])
+@pytest.mark.parametrize("middle_A", [(0.0, 0.0, 0.0), (7.7, -5.2, 11.3)])
+def test_maps_of_one_frame_stay_in_it_wherever_their_first_voxel_is(
+    origin_A: tuple[float, float, float], middle_A: tuple[float, float, float]
+) -> None:
+    found = same_origin(_placed(origin_A), 24, 3.3, middle_A)
+    axes = [m + (np.arange(24) - 12) * 3.3 for m in middle_A[::-1]]
+    np.testing.assert_allclose(found, _function(*np.meshgrid(*axes, indexing="ij")), atol=0.01)
+
+
+def test_where_a_frame_has_its_origin() -> None:
+    empty = np.zeros((40, 50, 60), np.float32)
+
+    def of(origin_A: tuple[float, float, float]) -> list[float]:
+        return frame_origin(Volume(empty, (2.0, 2.5, 3.0), origin_A)).tolist()
+
+    middle = [20.0, 25.0, 30.0]
+    assert of((0.0, 0.0, 0.0)) == middle  # as RELION and cryoSPARC leave it
+    assert of((-60.0, -62.5, -60.0)) == middle
+    assert of((-50.0, -60.0, -66.0)) == [22.0, 24.0, 25.0]
+    assert of((30.0, 40.0, 50.0)) == middle  # cut out of a larger map: not the frame of poses
+    assert of((-500.0, -60.0, -66.0)) == middle

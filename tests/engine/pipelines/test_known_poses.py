@@ -13,7 +13,7 @@ import torch
 from engine.errors import SpecError
 from engine.events import Completed, Failed, MapSnapshot, Notice, Progress
 from engine.forward.volume_projection import project
-from engine.io.mrc import read_volume, write_images
+from engine.io.mrc import read_volume, write_images, write_volume
 from engine.io.pseudo_atoms import read_gaussians
 from engine.io.star import write_poses
 from engine.io.volumes import SdsResults, write_map
@@ -24,7 +24,7 @@ from engine.numerics.fourier import fsc
 from engine.numerics.rotations import random_rotations
 from engine.pipelines.known_pose_results import weighted_fsc
 from engine.specs.codec import validate
-from engine.types import ImageStack, Poses
+from engine.types import ImageStack, Poses, Volume
 
 SIDE, PIXEL, VIEWS, MANY = 32, 3.0, 6, 30
 CENTRE = (2.0, -3.0, 1.0)
@@ -155,6 +155,29 @@ def test_a_start_map_is_used(files: Path, tmp_path: Path):
         found = read_volume(results / "consensus.mrc").density
         areas.append(fsc_area(fsc(found, density().numpy())[1]))
     assert areas[1] > areas[0] + 0.1
+
+
+def test_a_map_lies_where_its_header_says(files: Path, tmp_path: Path):
+    """Start and truth as a points run writes them: a cube about the particle, its place in the header."""
+    first = np.array([6, 1, 5])  # xyz, the particle's box within that of the images
+    x, y, z = first
+    origin = (first - SIDE // 2) * PIXEL
+    part = density().numpy()[z : z + 24, y : y + 24, x : x + 24]
+    path = tmp_path / "map.mrc"
+    write_volume(path, Volume(part, (PIXEL,) * 3, tuple(float(v) for v in origin)))
+    method = {"kind": "data", "steps": 1}
+    found, notices = [], []
+    for name, given in (("whole", files / "truth.mrc"), ("part", path)):
+        spec = spec_of(files, method=method, start=str(given), truth=str(given))
+        results, metrics, events = finished(spec, tmp_path / name)
+        found.append(read_volume(results / "consensus.mrc").density)
+        notices.append(
+            [e.message for e in events if isinstance(e, Notice) and "puts the origin" in e.message]
+        )
+        assert min(metrics["fsc_truth"]["correlation"][1:6]) > 0.95
+    assert np.corrcoef(found[0].ravel(), found[1].ravel())[0, 1] > 0.995
+    assert not notices[0]
+    assert "10.0, 15.0, 11.0 (x, y, z; the middle is 12, 12, 12)" in notices[1][0]
 
 
 def test_refinement_brings_a_wrong_pose_back(files: Path, tmp_path: Path):
