@@ -150,7 +150,8 @@ def report(rows: Sequence[Row], folder: Path) -> None:
         raise SystemExit("There is no row yet.")
     parts = [
         "## Area under the FSC to the truth", table(rows),
-        "## By number of images", by_views(rows, ("least squares", "TV", "images denoised", "sds", "R1+R2"), "denoised"),
+        "## By number of images",
+        by_views(rows, ("least squares", "TV", "images denoised", "sds", "R1+R2"), "denoised"),
         "## Where nothing was measured",
         by_views(rows, ("least squares", "TV", "images denoised", "sds"), "denoised", "unmeasured"),
         "## Inline prior beside score distillation",

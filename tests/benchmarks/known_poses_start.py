@@ -2,9 +2,9 @@
 
 Of each structure K projections at known random poses, with and without noise, and 100 others at poses that
 nobody knows as the 2D denoiser's library (``own images``: without any). A small DPS run of the same files
-(shipped prior, and as the control a Gaussian prior) makes ``map.mrc``, with which methods begin. All maps are
-compared with the atoms' density where they lie, unaligned. Rows are appended to ``rows.jsonl``; the same
-command goes on where it stopped::
+(shipped prior, and as the control a Gaussian prior) makes ``map.mrc``, with which methods begin;
+``denoised + DPS map`` is the mean of both. All maps are compared with the atoms' density where they lie,
+unaligned. Rows are appended to ``rows.jsonl``; the same command goes on where it stopped::
 
     python -m tests.benchmarks.known_poses_start --data DATA --out DIR --rows 1,3,5,7,9
 
@@ -73,6 +73,8 @@ ARMS = (
     "own images",
     "own images, DPS start",
     "own images, Gaussian start",
+    "denoised + DPS map",
+    "denoised + Gaussian DPS map",
 )
 LOW = DenoisedViews(sigma_first=0.6)
 """Lower first noise level, which leaves more of a start."""
@@ -83,6 +85,8 @@ AGAINST = (
     ("denoised low, DPS start", "denoised"),
     ("data, DPS start", "data, Gaussian start"),
     ("denoised, DPS start", "denoised, Gaussian start"),
+    ("denoised + DPS map", "denoised"),
+    ("denoised + DPS map", "denoised + Gaussian DPS map"),
     ("own images, DPS start", "own images"),
     ("own images, DPS start", "own images, Gaussian start"),
     ("own images, DPS start", "data, DPS start"),
@@ -144,10 +148,11 @@ def dps_start(
         observations=(seen,), prior=NetworkPrior() if prior == "network" else GaussianPrior(),
         sampler=Proximal(steps=STEPS), samples=SAMPLES, control=0, refine_poses=False, device="cpu",
     )  # fmt: skip
-    begun = time.perf_counter()
-    run_dps(spec, RunContext(run, lambda event: None, lambda: False, torch.device("cpu"), "CPU"))
+    begun, path = time.perf_counter(), run / "results" / "map.mrc"
+    if not path.is_file():
+        run_dps(spec, RunContext(run, lambda event: None, lambda: False, torch.device("cpu"), "CPU"))
     seconds = time.perf_counter() - begun
-    given = same_origin(read_volume(run / "results" / "map.mrc"), SIZE, subject.pixel_A)
+    given = same_origin(read_volume(path), SIZE, subject.pixel_A)
     start = fitted_start(problem, torch.from_numpy(given))
     if start is None:
         raise SystemExit(f"{run}: the map doesn't fit its images.")
@@ -166,7 +171,12 @@ def arms(
     def denoised(start: Tensor | None, settings: DenoisedViews, asked: ViewDenoiser) -> Tensor:
         return denoised_views_map(problem, asked, settings, seed=seed, start=start)
 
+    def mean_with(other: Tensor) -> Tensor:
+        return (denoised(None, DenoisedViews(), subject.asked) + other) / 2
+
     found: dict[str, Callable[[], Tensor]] = {
+        "denoised + DPS map": lambda: mean_with(dps),
+        "denoised + Gaussian DPS map": lambda: mean_with(control),
         "Wiener": lambda: wiener_map(problem),
         "DPS map": lambda: dps,
         "Gaussian DPS map": lambda: control,
