@@ -4,7 +4,8 @@
     python -m tests.benchmarks.known_poses_files after-sds --data DIR --out OUT --subject betagal
 
 ``relion``: every method and representation on the five projections that RELION made of a 70S ribosome, at the
-poses of its STAR file; the library are projections of another ribosome (80S). FSC to the map, not aligned.
+poses of its STAR file; the library are 100 projections of another ribosome (80S), or of this one (70S). FSC
+to the map, not aligned.
 
 ``after-sds``: class averages alone; a volumes run finds poses, known-pose runs begin with them. FSC to the
 true map after alignment (poses found from nothing have a frame and hand of their own). Folders that are there
@@ -15,6 +16,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +33,7 @@ from engine.numerics.regrid import on_grid
 from engine.numerics.rotations import random_rotations
 from engine.pipelines.simulate_phantom import draw_conformations, phantom_volume, simulate_phantom
 from engine.specs.codec import validate
+from engine.specs.known_poses import ASKS_DENOISER, TAKES_GAUSSIANS
 from engine.types import ImageStack, Volume
 from tests.benchmarks.tasks import data_folder
 
@@ -53,27 +56,31 @@ def finished(description: dict[str, Any], folder: Path) -> Path:
 
 def relion(options: argparse.Namespace) -> None:
     data = data_folder(options.data)
-    library = options.out / "library.mrcs"
-    if not library.is_file():
-        other = read_volume(data / "maps/ribosome80S_4ug0_simulated_80px_4A.mrc.gz")
-        density = torch.from_numpy(on_grid(other, 64, RELION_PIXEL_A))
-        rotations = torch.from_numpy(random_rotations(100, np.random.default_rng(0))).float()
-        library.parent.mkdir(parents=True, exist_ok=True)
-        write_images(library, ImageStack(project(density, rotations).numpy(), RELION_PIXEL_A))
+    other = read_volume(data / "maps/ribosome80S_4ug0_simulated_80px_4A.mrc.gz")
+    same = replace(read_volume(data / "maps/ribosome70S_65px.mrc.gz"), voxel_size_A=(RELION_PIXEL_A,) * 3)
+    libraries = {
+        name: _library(options.out / f"library_{name}.mrcs", volume)
+        for name, volume in (("80S", other), ("70S", same))
+    }
     poses = data / "particles/rln_proj_65.star"
     base = {
         "kind": "known_poses", "images": {"poses": str(poses), "pixel_size_A": RELION_PIXEL_A},
-        "library": {"file": str(library), "contrast": "white"},
         "truth": str(data / "maps/ribosome70S_65px.mrc.gz"),
     }  # fmt: skip
-    print("| method | made of | area | measured | not measured | FSC .5 at | correlation with images | s |")
-    print("|-|-|-|-|-|-|-|-|")
-    runs = [(m, "voxels") for m in METHODS] + [(m, "gaussians") for m in ("data", "sds", "ipsm")]
-    for method, made_of in runs:
+    print(
+        "| method | made of | library | area | measured | not measured | FSC .5 at "
+        "| correlation with images | s |"
+    )
+    print("|-|-|-|-|-|-|-|-|-|")
+    runs = [(m, "voxels", "80S") for m in METHODS]
+    runs += [(m, "gaussians", "80S") for m in TAKES_GAUSSIANS]
+    runs += [(m, "voxels", "70S") for m in ASKS_DENOISER]
+    for method, made_of, shown in runs:
         more: dict[str, Any] = {"method": {"kind": method}}
+        more["library"] = {"file": str(libraries[shown]), "contrast": "white"}
         if made_of == "gaussians":
             more |= {"representation": SPLATS, "positivity": "on"}
-        results = finished(base | more, options.out / f"{method}_{made_of}")
+        results = finished(base | more, options.out / f"{method}_{made_of}_{shown}")
         facts = json.loads((results / "metrics.json").read_text())
         coverage = json.loads((results / "fourier_coverage.json").read_text())
         areas = [
@@ -86,11 +93,20 @@ def relion(options: argparse.Namespace) -> None:
         ]
         half, seconds = facts["fsc_truth"]["resolution_0p5_A"], sum(facts["seconds"].values())
         print(
-            f"| {method} | {made_of} | "
+            f"| {method} | {made_of} | {shown if method in ASKS_DENOISER else ''} | "
             + " | ".join(f"{a:.3f}" for a in areas)
             + f" | {half:.1f} Å | {np.mean(facts['correlation']):.3f} | {seconds:.0f} |",
             flush=True,
         )
+
+
+def _library(path: Path, volume: Volume) -> Path:
+    """100 projections of a map from random directions, once."""
+    if not path.is_file():
+        density = torch.from_numpy(on_grid(volume, 64, RELION_PIXEL_A))
+        rotations = torch.from_numpy(random_rotations(100, np.random.default_rng(0))).float()
+        write_images(path, ImageStack(project(density, rotations).numpy(), RELION_PIXEL_A))
+    return path
 
 
 def _betagal(data: Path, out: Path) -> tuple[dict[str, Any], Volume, str]:
