@@ -1,4 +1,4 @@
-"""Both routes of the walk-through on small made-up files: the real window, with mouse and keyboard."""
+"""All routes of the walk-through on small made-up files: the real window, with mouse and keyboard."""
 
 from __future__ import annotations
 
@@ -41,6 +41,7 @@ def walked(settings: Settings, _no_leaks: None, _own_dialogs: None) -> Iterator[
     ("route", "pictures", "files"),
     [
         ("averages", 23, {"consensus.mrc", "fsc.csv", "poses.star", "poses.mrcs"}),
+        ("known_poses", 12, {"volume.mrc"}),
         ("evidence", 24, {"ensemble.cif", "ensemble.pdb", "ensemble.mrc", "ensemble.csv"}),
     ],
 )

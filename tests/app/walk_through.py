@@ -1,6 +1,6 @@
 """Walks through the real window with mouse and keyboard, and takes a picture of every state.
 
-``python -m tests.app.walk_through OUT [--data FOLDER] [--size 1280x800] [--theme light] [--route both]``
+``python -m tests.app.walk_through OUT [--data FOLDER] [--size 1280x800] [--theme light] [--route all]``
 
 Needs a display as large as the window, for instance ``xvfb-run -s "-screen 0 2600x1500x24"``. Without
 ``--data`` (or ``VERGLAS_DATA``) it walks on small made-up files. Runs real jobs.
@@ -29,10 +29,12 @@ from tests.app.walk_averages import AveragesRoute
 from tests.app.walk_evidence import EvidenceRoute
 from tests.app.walk_hands import Album, Hands
 from tests.app.walk_inputs import WalkInputs
+from tests.app.walk_known_poses import KnownPosesRoute
 
-ROUTES: dict[str, Callable[..., AveragesRoute | EvidenceRoute]] = {
+ROUTES: dict[str, Callable[..., AveragesRoute | EvidenceRoute | KnownPosesRoute]] = {
     "averages": AveragesRoute,
     "evidence": EvidenceRoute,
+    "known_poses": KnownPosesRoute,
 }
 
 
@@ -72,7 +74,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=os.environ.get("VERGLAS_DATA"))
     parser.add_argument("--size", default="1280x800")
     parser.add_argument("--theme", choices=("light", "dark"), default="light")
-    parser.add_argument("--route", choices=(*ROUTES, "both"), default="both")
+    parser.add_argument("--route", choices=(*ROUTES, "all"), default="all")
     asked = parser.parse_args()
     width, height = (int(side) for side in asked.size.split("x"))
     from engine.jobs import worker
@@ -85,7 +87,7 @@ def main() -> None:
         work = Path(name)
         made = work / "inputs"
         inputs = walk_inputs.real(Path(asked.data), made) if asked.data else walk_inputs.made_up(made)
-        for route in ROUTES if asked.route == "both" else (asked.route,):
+        for route in ROUTES if asked.route == "all" else (asked.route,):
             begin = time.monotonic()
             settings = Settings(work / route / "window.ini")
             settings.runs_folder = work / route / "runs"
