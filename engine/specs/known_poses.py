@@ -101,19 +101,24 @@ class _Distillation(Model):
         0.8, help="Noise level of the first step, in units of the images' contrast.", gt=0, le=80
     )
     sigma_last: float = field(0.2, help="Noise level of the last step.", gt=0, le=80)
+
+
+class _Descent(_Distillation):
+    """What methods share that go down a gradient."""
+
     step_size: float = field(
         1.0, help="Step size of the gradient; stable below 2.", gt=0, lt=2, advanced=True
     )
 
 
-class PosedSds(_Distillation):
+class PosedSds(_Descent):
     """Score distillation with poses: the images hold, random views are pulled to what the denoiser knows."""
 
     kind: Literal["sds"] = "sds"
     weight: float = field(3.0, help="Weight of the random views beside the images' 1.", gt=0, le=100)
 
 
-class InlinePrior(_Distillation):
+class InlinePrior(_Descent):
     """Inline-prior guided score matching (IPSM): the denoiser is first told what the images imply."""
 
     kind: Literal["ipsm"] = "ipsm"
