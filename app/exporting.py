@@ -53,7 +53,9 @@ def choices_of(run: SdsRun, shown: str) -> list[tuple[str, Any]]:
     """What of a run can be written as maps, in words; ``shown`` is the key of the map in the middle."""
     found: list[tuple[str, Any]] = []
     if run.consensus is not None:
-        found.append(("The consensus map", "consensus"))
+        found.append(
+            (f"The {run.main.lower()}" if run.kind == "known_poses" else "The consensus map", "consensus")
+        )
     kind, _, number = shown.partition(":")
     if kind == "volume" and int(number) in run.volumes:
         found.append((f"Volume {number}, which is shown", (int(number),)))
