@@ -21,6 +21,7 @@ is with a denoiser of 2D views lifted to 3D; DiffusionMBIR (Chung et al., arXiv 
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import torch
@@ -32,6 +33,9 @@ from engine.reconstruction.least_squares import StepWatch, data_map
 from engine.reconstruction.problem import PosedProblem
 from engine.reconstruction.view_denoiser import RandomViews, ViewDenoiser, level
 from engine.specs.known_poses import DenoisedViews
+
+LEAST_LEVEL = 0.3
+"""Noise level at which clean images meet what the denoiser knows: lower, it answers with its nearest one."""
 
 START_STEPS = 30
 """Of projected gradients, from the images to the map that the first views are taken of."""
@@ -124,6 +128,23 @@ def expected_images(
         mixed = (image * problem.images + other * (shown + sigma * noise * disc)) / total
         left = total**-0.5
     return (image * problem.images + answer * denoiser.clean(mixed, left)) / (image + answer)
+
+
+@torch.no_grad()
+def misfit(problem: PosedProblem, denoiser: ViewDenoiser) -> Float[Tensor, " views"]:
+    """How far images are from all that the denoiser knows, as a share of their contrast, (views,).
+
+    Root mean square difference between an image and its denoised version, less the noise, over the standard
+    deviation of the image's signal, both within the mask. A library of the same particle leaves what lies
+    between its views and conformations; one of other particles leaves more.
+    """
+    disc = denoiser.scale.disc
+    inside = disc > 0.5
+    clean = denoiser.clean(problem.images, max(math.sqrt(problem.variance), LEAST_LEVEL))
+    squared = ((problem.images - clean) * disc).square().sum((1, 2)) / disc.square().sum()
+    left = (squared - problem.noise**2).clamp_min(0)
+    signal = (problem.images[:, inside].var(1) - problem.noise**2).clamp_min(1e-6)
+    return (left / signal).sqrt()
 
 
 def symmetrised(volume: Float[Tensor, "z y x"], problem: PosedProblem) -> Float[Tensor, "z y x"]:

@@ -39,7 +39,7 @@ def p_value(pairs: NDArray[np.float64]) -> float:
 
 
 def table(rows: Sequence[Row], measure: str = "area") -> str:
-    """Markdown: an arm per column, a condition per row, mean of the measure."""
+    """Markdown: an arm per column, a condition per row, mean of the measure and half of its 95 % interval."""
     lines = ["| K | SNR | poses | cases | " + " | ".join(ORDER) + " |", "|" + "-|" * (4 + len(ORDER))]
     for views in VIEWS:
         for snr in SNRS:
@@ -49,15 +49,21 @@ def table(rows: Sequence[Row], measure: str = "area") -> str:
                 if not len(values[0]):
                     continue
                 best = max(float(v.mean()) for v in values if len(v))
-                cells = [
-                    "" if not len(v) else f"**{v.mean():.3f}**" if v.mean() == best else f"{v.mean():.3f}"
-                    for v in values
-                ]
+                cells = [_cell(v, best) for v in values]
                 words = f"{snr:g}" if snr else "∞"
                 lines.append(
                     f"| {views} | {words} | {poses} | {len(values[0])} | " + " | ".join(cells) + " |"
                 )
     return "\n".join(lines)
+
+
+def _cell(values: NDArray[np.float64], best: float) -> str:
+    if not len(values):
+        return ""
+    low, high = interval(values)
+    mean = f"{values.mean():.2f}".lstrip("0")
+    mean = f"**{mean}**" if values.mean() == best else mean
+    return f"{mean} ± " + f"{(high - low) / 2:.2f}".lstrip("0")
 
 
 def by_views(rows: Sequence[Row], against: Sequence[str], arm: str, measure: str = "area") -> str:

@@ -219,6 +219,19 @@ def test_without_a_library_the_denoiser_says_how_little_it_knows(files: Path, tm
     assert any("knows only the 6 images" in text for text in warnings)
 
 
+def test_a_library_of_other_particles_is_told(files: Path, tmp_path: Path):
+    axis = np.arange(SIDE) - SIDE // 2
+    ring = np.exp(-((np.hypot(axis[:, None], axis) - 8.0) ** 2) / 2).astype(np.float32)
+    write_images(tmp_path / "rings.mrcs", ImageStack(np.stack([ring * k for k in (1, 2, 3)]), PIXEL))
+    library = {"file": str(tmp_path / "rings.mrcs"), "contrast": "white"}
+    _, metrics, events = finished(spec_of(files, "denoised_views", library=library), tmp_path / "run")
+    assert metrics["library_misfit"] > 0.35
+    warnings = [e.message for e in events if isinstance(e, Notice) and e.level == "warning"]
+    assert any("differ from all that the denoiser knows" in text for text in warnings)
+    _, metrics, _ = finished(spec_of(files, "denoised_views"), tmp_path / "right")
+    assert metrics["library_misfit"] < 0.35
+
+
 def test_the_gaussian_control_runs(files: Path, tmp_path: Path):
     _, metrics, _ = finished(
         spec_of(files, "denoised_views", denoiser={"kind": "gaussian"}), tmp_path / "run"

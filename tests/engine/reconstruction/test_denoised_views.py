@@ -10,7 +10,7 @@ import torch
 from engine.metrics.volumes import fsc_area
 from engine.numerics.fourier import fsc
 from engine.numerics.symmetry import point_group
-from engine.reconstruction.denoised_views import denoised_views_map, expected_images, symmetrised
+from engine.reconstruction.denoised_views import denoised_views_map, expected_images, misfit, symmetrised
 from engine.reconstruction.least_squares import data_map
 from engine.reconstruction.problem import PosedProblem
 from engine.reconstruction.view_denoiser import ViewDenoiser
@@ -85,6 +85,16 @@ def test_the_map_has_the_symmetry_that_is_asked_for():
     alone = replace(problem, group=None)
     assert float((symmetrised(volume, problem) - volume).norm()) > 0.3 * float(volume.norm())
     assert alone.order == 1
+
+
+def test_a_denoiser_of_other_particles_is_known_by_its_misfit():
+    for noise in (0.0, 0.5):
+        problem = problem_of(ball(), 3, noise=noise)
+        right = misfit(problem, knowing(problem))
+        other = ViewDenoiser(lambda x, sigma: scale().to_denoiser(x * 0 + ball()[12] * 2), scale())
+        assert right.shape == (3,)
+        assert float(right.max()) < 0.2
+        assert float(misfit(problem, other).min()) > 0.35
 
 
 def replace_steps(settings: DenoisedViews, steps: int) -> DenoisedViews:
