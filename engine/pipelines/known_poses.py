@@ -147,8 +147,8 @@ def _library_misfit(setting: KnownPoseSetting) -> float:
 def _strange(share: float) -> str:
     return (
         f"The images differ from all that the denoiser knows by {share:.0%} of their contrast: it may know "
-        "other particles, other sizes or another contrast. Where nothing was measured, the volume would follow "
-        "it all the same: compare with least squares."
+        "other particles, other sizes or another contrast. Where nothing was measured, the volume would "
+        "follow it all the same: compare with least squares."
     )
 
 
