@@ -23,6 +23,7 @@ from engine.io.mrc import read_header
 from engine.io.reduced_map import read_reduced
 from engine.io.volumes import (
     CONSENSUS,
+    FOURIER_COVERAGE,
     HALVES,
     LEAST_SQUARES,
     PRIOR_FRACTION,
@@ -33,7 +34,6 @@ from engine.io.volumes import (
 )
 
 REFERENCE = "reference.mrc"  # the map to judge by, brought into the consensus's frame
-FOURIER_COVERAGE = "fourier_coverage.json"
 OF_VOLUMES = ("sds", "known_poses")
 """Kinds of runs that leave maps, images as used and their poses."""
 

@@ -19,15 +19,22 @@ from engine.io.image_resampling import shifted
 from engine.io.json_files import write_json
 from engine.io.pose_table import make_table, write_poses
 from engine.io.pseudo_atoms import FILE_NAME, write_gaussians
-from engine.io.volumes import CONSENSUS, METRICS, REFERENCE, write_map, write_projections
+from engine.io.volumes import (
+    CONSENSUS,
+    FOURIER_COVERAGE,
+    LEAST_SQUARES,
+    METRICS,
+    PRIOR_FRACTION,
+    REFERENCE,
+    write_map,
+    write_projections,
+)
 from engine.metrics.volumes import volume_fsc
 from engine.numerics.regrid import frame_origin, same_origin
 from engine.pipelines.known_pose_setting import KnownPoseSetting
 from engine.reconstruction.coverage import FourierCoverage, fourier_coverage, measured_share
 from engine.reconstruction.models import SplatModel
 from engine.types import Volume
-
-LEAST_SQUARES, FRACTION, COVERAGE = "least_squares.mrc", "prior_fraction.mrc", "fourier_coverage.json"
 
 
 def _offset_px(setting: KnownPoseSetting) -> NDArray[np.float64]:
@@ -95,7 +102,7 @@ def write_results(
     maps = {
         CONSENSUS: final,
         LEAST_SQUARES: least,
-        FRACTION: to_poses(setting, covered.fraction).clip(0, 1),
+        PRIOR_FRACTION: to_poses(setting, covered.fraction).clip(0, 1),
     }
     for name, density in maps.items():
         write_map(folder / name, density, pixel)
@@ -117,8 +124,8 @@ def write_results(
     coverage = _coverage_record(setting, covered)
     if truth is not None:
         _judge(setting, truth, final, least, metrics, coverage)
-    write_json(folder / COVERAGE, coverage)
-    context.result("fourier_coverage", folder / COVERAGE)
+    write_json(folder / FOURIER_COVERAGE, coverage)
+    context.result("fourier_coverage", folder / FOURIER_COVERAGE)
     setting.spent("results", begun)
     metrics["seconds"] = {k: round(v, 2) for k, v in setting.seconds.items()}
     write_json(folder / METRICS, metrics)

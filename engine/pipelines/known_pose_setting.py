@@ -101,7 +101,7 @@ class KnownPoseSetting:
         box = wanted.box or min(side - side % 2, 512)
         diameter = 2 * self.prepared.mask_radius_px * self.pixel_size_A
         library = prepare(averages, wanted.model_copy(update={"box": box, "mask_diameter_A": diameter}))
-        for note in library.notes:
+        for note in (*averages.notes, *library.notes):
             self.context.notice(f"Library: {note}")
         field_px = self.box * self.pixel_size_A / library.stack.pixel_size_A
         view = 2 * round(field_px / 2)
