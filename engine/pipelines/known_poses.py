@@ -129,7 +129,8 @@ def _prepare(spec: KnownPosesSpec, context: RunContext) -> KnownPoseSetting:
         if spec.denoiser.kind != "trained" and len(problem.images) < 16:
             context.notice(
                 f"The denoiser knows only the {len(problem.images)} images themselves. Class averages of "
-                "such particles, given as the library, tell it what other views look like.",
+                "such particles, given as the library, tell it what other views look like; without them, "
+                "method `data` does as well or better.",
                 warning=True,
             )
     setting.spent("prepare", begun)
