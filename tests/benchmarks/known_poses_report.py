@@ -132,9 +132,12 @@ def figure(rows: Sequence[Row], path: Path) -> None:
                     continue
                 mean = np.array([p.mean() for p in points])
                 ends = np.array([interval(p) for p in points])
-                wide = 2.4 if arm == "denoised" else 1.2
+                wide, colour = (2.4, "black") if arm == "denoised" else (1.2, f"C{number}")
+                beside = np.array(VIEWS) + 0.07 * (
+                    number - len(ORDER) / 2
+                )  # so that bars don't hide each other
                 axis.errorbar(
-                    VIEWS, mean, np.abs(ends.T - mean), label=arm, color=f"C{number}", lw=wide,
+                    beside, mean, np.abs(ends.T - mean), label=arm, color=colour, lw=wide,
                     elinewidth=0.8, capsize=2,
                 )  # fmt: skip
             axis.set_title(f"SNR {snr:g}, {poses} poses" if snr else f"no noise, {poses} poses", fontsize=10)
