@@ -84,6 +84,12 @@ def on_run_grid(
     return same_origin(volume, setting.box, setting.pixel_size_A, about)
 
 
+def write_least_squares(setting: KnownPoseSetting, baseline: Tensor) -> None:
+    """``least_squares.mrc``, before anything that takes long."""
+    write_map(setting.folder / LEAST_SQUARES, to_poses(setting, baseline), setting.pixel_size_A)
+    setting.context.result(Path(LEAST_SQUARES).stem, setting.folder / LEAST_SQUARES)
+
+
 def write_results(
     setting: KnownPoseSetting, volume: Tensor, baseline: Tensor, truth: Volume | None, metrics: dict[str, Any]
 ) -> None:

@@ -18,7 +18,7 @@ from engine.io.posed_images import read_posed
 from engine.io.posed_preparation import prepare_posed
 from engine.io.volumes import write_prepared
 from engine.pipelines.context import RunContext
-from engine.pipelines.known_pose_results import on_run_grid, write_results, write_splats
+from engine.pipelines.known_pose_results import on_run_grid, write_least_squares, write_results, write_splats
 from engine.pipelines.known_pose_setting import KnownPoseSetting, make_problem
 from engine.reconstruction.coverage import calibrated_trust
 from engine.reconstruction.denoised_views import denoised_views_map, misfit
@@ -80,6 +80,8 @@ def run(spec: KnownPosesSpec, context: RunContext) -> None:
     baseline = wiener_map(setting.problem)
     setting.spent("least squares", begun)
     setting.show(baseline, 0, 1, 0.0, "least squares", now=True)
+    # a run that is stopped keeps at least this
+    write_least_squares(setting, baseline)
     stated = setting.problem
     for round_ in range(spec.refinement.rounds):
         setting.problem = _refined(setting, stated, round_)
@@ -222,6 +224,11 @@ def make_volume(
     begin = data_map(problem, steps=IMPLIED_STEPS) if start is None else start
     model: MapModel = VoxelModel(problem, begin)
     if isinstance(spec.representation, GaussianSplats):
+        if told and not problem.positive:
+            setting.context.notice(
+                "The images go far below their background, and Gaussians can't: voxels fit them better.",
+                warning=True,
+            )
         model = SplatModel(problem, begin, spec.representation, spec.seed)
     known = implied_views(problem, spec.seed) if isinstance(method, InlinePrior) else None
     asked = method if isinstance(method, PosedSds | InlinePrior) else None

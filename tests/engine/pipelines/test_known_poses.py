@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from engine.errors import SpecError
-from engine.events import Completed, Failed, MapSnapshot, Notice, Progress
+from engine.events import Cancelled, Completed, Failed, MapSnapshot, Notice, Progress
 from engine.forward.volume_projection import project
 from engine.io.mrc import read_volume, write_images, write_volume
 from engine.io.pseudo_atoms import read_gaussians
@@ -266,3 +266,19 @@ def test_weighted_correlations_are_those_of_the_parts():
     assert np.allclose(weighted_fsc(a, b, np.ones((16, 16, 9))), fsc(a, b)[1])
     assert np.allclose(weighted_fsc(a, a, rng.random((16, 16, 9))), 1)
     assert not weighted_fsc(a, b, np.zeros((16, 16, 9))).any()
+
+
+def test_a_run_that_is_stopped_keeps_its_least_squares_map(files: Path, tmp_path: Path):
+    spec = spec_of(files, "denoised_views")
+    seen: list[Any] = []
+
+    def stop() -> bool:
+        return any(isinstance(event, Progress) and event.stage.startswith("volume") for event in seen)
+
+    ended = run(spec, RunDir.create(tmp_path / "run", spec), seen.append, stop)
+    assert isinstance(ended, Cancelled)
+    assert (tmp_path / "run/results/least_squares.mrc").is_file()
+    assert not (tmp_path / "run/results/consensus.mrc").exists()
+    again, metrics, _ = finished(spec, tmp_path / "run")
+    assert (again / "consensus.mrc").is_file()
+    assert metrics["method"] == "denoised_views"
