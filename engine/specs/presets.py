@@ -303,7 +303,7 @@ _TABLES: dict[str, dict[str, TrainingPreset]] = {
     "train_prior": PRIOR_PRESETS,
     "known_poses": KNOWN_POSE_PRESETS,
 }
-OWN = frozenset({"title", "seed", "device", "symmetry", "only", "truth", "library", "start", "noise"})
+OWN = frozenset({"title", "seed", "device", "symmetry", "only", "truth"})
 """Fields that belong to the user or to the particle; presets leave them."""
 
 

@@ -109,9 +109,9 @@ def cases(options: argparse.Namespace) -> Iterator[Case]:
     """All, one conformation after the other, so that a run that was stopped is balanced."""
     for conformation in range(options.first, options.first + options.conformations):
         for phantom in ("box", "capsid"):
-            for poses in POSES:
-                for snr in SNRS:
-                    for views in VIEWS:
+            for poses in options.poses.split(","):
+                for snr in map(float, options.snrs.split(",")):
+                    for views in map(int, options.views.split(",")):
                         yield Case(phantom, conformation, views, snr, poses)  # type: ignore[arg-type]
 
 
@@ -130,7 +130,8 @@ def run(options: argparse.Namespace) -> None:
         problem, truth = make_case(case, library)
         for arm, make in arms(problem, truth, library, other, case.conformation).items():
             # controls with other denoisers at a third of the conditions: they answer one question each
-            if (arm in CONTROLS and (case.snr != 1.0 or case.poses != "random")) or (case.key, arm) in done:
+            elsewhere = arm in CONTROLS and (case.snr != 1.0 or case.poses != "random")
+            if elsewhere or (options.arms and arm not in options.arms.split(",")) or (case.key, arm) in done:
                 continue
             begun = time.perf_counter()
             volume = make()
@@ -162,6 +163,10 @@ def main() -> None:
     parser.add_argument("--conformations", type=int, default=5, help="of each phantom")
     parser.add_argument("--box-weights", type=Path, help="trained denoiser; default the closed form")
     parser.add_argument("--capsid-weights", type=Path)
+    parser.add_argument("--arms", default="", help="names with commas; default all")
+    parser.add_argument("--views", default=",".join(map(str, VIEWS)))
+    parser.add_argument("--snrs", default=",".join(map(str, SNRS)), help="0 for no noise")
+    parser.add_argument("--poses", default=",".join(POSES))
     parser.add_argument("--part", type=int, default=0, help="of several processes, from 0")
     parser.add_argument("--parts", type=int, default=1)
     parser.add_argument("--report", action="store_true")

@@ -95,6 +95,33 @@ def by_views(rows: Sequence[Row], against: Sequence[str], arm: str, measure: str
     return "\n".join(lines)
 
 
+def by_conformation(rows: Sequence[Row], against: Sequence[str], arm: str) -> str:
+    """Markdown: paired differences of each conformation's mean over random poses at SNR infinite and 1.
+
+    Cases of one conformation are alike, so these are the independent ones.
+    """
+    lines = ["| K | conformations | " + " | ".join(f"minus {b}" for b in against) + " |"]
+    lines.append("|" + "-|" * (2 + len(against)))
+    kept = [r for r in rows if r["poses"] == "random" and r["snr"] in (0.0, 1.0)]
+    for views in VIEWS:
+        found: dict[tuple[str, int], dict[str, dict[float, float]]] = {}
+        for r in kept:
+            if r["views"] == views:
+                of = found.setdefault((r["phantom"], r["conformation"]), {}).setdefault(r["arm"], {})
+                of[r["snr"]] = r["area"]
+        whole = [f for f in found.values() if all(len(f.get(a, {})) == 2 for a in (arm, *against))]
+        if len(whole) < 2:
+            continue
+        cells = []
+        for other in against:
+            pairs = np.array([[np.mean(list(f[a].values())) for a in (arm, other)] for f in whole])
+            difference = pairs[:, 0] - pairs[:, 1]
+            better = int((difference > 0).sum())
+            cells.append(f"{difference.mean():+.3f}, {better}/{len(pairs)}, p {p_value(pairs):.1g}")
+        lines.append(f"| {views} | {len(whole)} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
 def controls(rows: Sequence[Row]) -> str:
     """Markdown: arms with other denoisers or weights beside theirs, at the conditions they were made for."""
     lines = ["| arm | " + " | ".join(f"K = {k}" for k in VIEWS) + " |", "|" + "-|" * (1 + len(VIEWS))]
@@ -161,6 +188,8 @@ def report(rows: Sequence[Row], folder: Path) -> None:
         "## Area under the FSC to the truth", table(rows),
         "## By number of images",
         by_views(rows, ("least squares", "TV", "images denoised", "sds", "R1+R2"), "denoised"),
+        "## Independent ones alone",
+        by_conformation(rows, ("least squares", "TV", "sds"), "denoised"),
         "## Where nothing was measured",
         by_views(rows, ("least squares", "TV", "images denoised", "sds"), "denoised", "unmeasured"),
         "## Inline prior beside score distillation",

@@ -78,10 +78,7 @@ def test_evaluate_against_a_map(verglas: Verglas, run: Path, tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (
-            ["export", "--format", "mmcif"],
-            "no format `mmcif` for score distillation. Choose one of: mrc, star",
-        ),
+        (["export", "--format", "mmcif"], "There is no set of 3D Gaussians. Export the volume as `mrc`"),
         (["export", "--format", "mrc", "--resolution", "9"], "`--resolution` is for point clouds"),
         (["export", "--format", "mrc", "--which", "some"], "names no class averages"),
         (["export", "--format", "mrc", "--which", "5-2"], "names no class averages"),
