@@ -41,8 +41,8 @@ MASK_EDGE_PX = 3.0
 _MAX_SHIFT = 0.25
 _SHIFT_ROUNDS = 4
 _SETTLED_PX = 0.05
-_MARGIN = 1.08
-_MARGIN_PX = 2.0
+MARGIN = 1.08
+MARGIN_PX = 2.0
 _MANY = 20
 
 
@@ -118,7 +118,7 @@ def prepare(averages: ClassAverages, spec: ClassAveragesInput) -> PreparedAverag
     shifts, found = _centring(images, limit, spec.centre, used, notes)
     images = shifted(images, shifts) if shifts.any() else images
     radius = _mask_radius(found, limit, spec.mask_diameter_A, pixel, side, notes, path)
-    images = images - _levels(images, found, radius, limit)[:, None, None]
+    images = images - levels(images, found, radius, limit)[:, None, None]
     box = spec.box or min(DEFAULT_BOX, side - side % 2)
     view = min(side, max(box, 2 * int(np.ceil(radius + MASK_EDGE_PX / 2)) + 2))
     if view < side:
@@ -128,7 +128,8 @@ def prepare(averages: ClassAverages, spec: ClassAveragesInput) -> PreparedAverag
     if view != box:
         notes.append(f"The images were resampled from {view} to {box} pixels.")
     radius = min(radius * box / view, box / 2 - 1.0)
-    images, background = _normalised(images, radius)
+    images, background = normalised(images, radius, equal=True)
+    images = np.asarray(images * soft_disc(box, radius, MASK_EDGE_PX), np.float32)
     notes.append(f"The mask has a diameter of {2 * radius * pixel * view / box:.4g} Å.")
     return PreparedAverages(
         ImageStack(images, float(pixel * view / box), tuple(notes)),
@@ -217,13 +218,7 @@ def _mask_radius(
     """In pixels of the file: as given, or so that it covers the particles with a margin."""
     most = side / 2 - 1.0
     if diameter_A is not None:
-        radius = diameter_A / 2 / pixel_A
-        if radius < 4:
-            raise InputError(
-                f"A mask of {diameter_A:g} Å is only {2 * radius:.2g} pixels wide.",
-                f"Give at least {8 * pixel_A:.3g} Å, or leave it empty.",
-                path,
-            )
+        radius = given_radius(diameter_A, pixel_A, path)
         if radius > most:
             notes.append(f"The mask of {diameter_A:g} Å does not fit; {2 * most * pixel_A:.4g} Å were taken.")
         return min(radius, most)
@@ -232,10 +227,22 @@ def _mask_radius(
         return min(limit, most)
     # A few of many may be junk that reaches to the border.
     largest = float(np.percentile(measured, 95)) if len(measured) >= _MANY else max(measured)
-    return float(np.clip(_MARGIN * largest + _MARGIN_PX, 4.0, min(limit, most)))
+    return float(np.clip(MARGIN * largest + MARGIN_PX, 4.0, min(limit, most)))
 
 
-def _levels(images: Images, found: list[Extent], radius: float, limit: float) -> NDArray[np.float32]:
+def given_radius(diameter_A: float, pixel_A: float, path: str | Path) -> float:
+    """Of a mask whose diameter the user gives, in pixels; InputError if that is next to nothing."""
+    radius = diameter_A / 2 / pixel_A
+    if radius < 4:
+        raise InputError(
+            f"A mask of {diameter_A:g} Å is only {2 * radius:.2g} pixels wide.",
+            f"Give at least {8 * pixel_A:.3g} Å, or leave it empty.",
+            path,
+        )
+    return radius
+
+
+def levels(images: Images, found: list[Extent], radius: float, limit: float) -> NDArray[np.float32]:
     """(n,) mean of each image outside of the particle but within the mask, or the ring around it."""
     distance = radii(*images.shape[1:])
     wide = distance <= min(limit, 1.15 * radius)
@@ -247,19 +254,36 @@ def _levels(images: Images, found: list[Extent], radius: float, limit: float) ->
     return levels
 
 
-def _normalised(images: Images, radius: float) -> tuple[Images, float]:
-    """Equal variance within the mask for each, then mean 0 and variance 1 for all; and the background."""
+def normalised(images: Images, radius: float, *, equal: bool) -> tuple[Images, float]:
+    """Mean 0 (under the soft mask) and variance 1 within the mask, of all images together.
+
+    Parameters
+    ----------
+    images : (n, box, box), background 0; not yet masked.
+    equal : give each image the same variance first.
+
+    Returns
+    -------
+    images : normalised, not masked.
+    background : what zero became.
+
+    Raises
+    ------
+    InputError
+        If the images have no contrast.
+    """
     box = images.shape[-1]
     mask = soft_disc(box, radius, MASK_EDGE_PX).astype(np.float64)
     within = radii(box, box) <= radius
     values = images.astype(np.float64)
-    spread = values[:, within].std(axis=1)
-    values /= np.where(spread > 0, spread, 1.0)[:, None, None]
-    # The edge of the mask is soft, so the mean that vanishes after masking is a weighted one.
+    if equal:
+        spread = values[:, within].std(axis=1)
+        values = values / np.where(spread > 0, spread, 1.0)[:, None, None]
     mean = float((values * mask)[:, within].sum() / (mask[within].sum() * len(values)))
-    values = (values - mean) * mask
-    scale = float(values[:, within].std())
-    return np.asarray(values / scale, np.float32), -mean / scale
+    scale = float(((values - mean) * mask)[:, within].std())
+    if not scale > 0:
+        raise InputError("The images have no contrast.", "Check that they are the right file.")
+    return np.asarray((values - mean) / scale, np.float32), -mean / scale
 
 
 def averages_record(

@@ -10,14 +10,21 @@ from numpy.typing import NDArray
 from scipy.ndimage import binary_dilation
 
 from engine.errors import InputError
-from engine.io.averages import DEFAULT_BOX, MASK_EDGE_PX
+from engine.io.averages import (
+    DEFAULT_BOX,
+    MARGIN,
+    MARGIN_PX,
+    MASK_EDGE_PX,
+    given_radius,
+    levels,
+    normalised,
+)
 from engine.io.image_resampling import cropped, resampled, shifted
 from engine.io.particle_extent import Extent, Images, extents, masked_radius, radii, soft_disc
 from engine.io.posed_images import PosedStack
 from engine.specs.known_poses import PosedImages
 from engine.types import ImageStack
 
-_MARGIN, _MARGIN_PX = 1.08, 2.0
 _CONTRADICTION_PX, _COMMON_PX, _MOST_COMMON_PX = 0.75, 0.5, 3.0
 _LOST, _FAR = 0.05, 0.2  # of the box: centres of mass that say nothing
 _FEWEST_FOR_NOISE = 50
@@ -82,7 +89,7 @@ def prepare_posed(posed: PosedStack, spec: PosedImages) -> PreparedViews:
         images = shifted(images, -places)
         found = extents(images, limit)
     radius = _radius(found, limit, spec, pixel, side)
-    images = images - _levels(images, found, radius, limit)[:, None, None]
+    images = images - levels(images, found, radius, limit)[:, None, None]
     box = spec.box or min(DEFAULT_BOX, side - side % 2)
     view = min(side, max(box, 2 * int(np.ceil(radius + MASK_EDGE_PX / 2)) + 2))
     images = cropped(images, view) if view < side else images
@@ -102,38 +109,6 @@ def prepare_posed(posed: PosedStack, spec: PosedImages) -> PreparedViews:
         ImageStack(np.asarray(images * disc, np.float32), size, tuple(notes)), posed.rotations,
         centre * pixel, float(radius), float(background), noise, int(view), tuple(notes),
     )  # fmt: skip
-
-
-def normalised(images: Images, radius: float, *, equal: bool) -> tuple[Images, float]:
-    """Mean 0 (under the soft mask) and variance 1 within the mask, of all images together.
-
-    Parameters
-    ----------
-    images : (n, box, box), background 0; not yet masked.
-    equal : give each image the same variance first.
-
-    Returns
-    -------
-    images : normalised, not masked.
-    background : what zero became.
-
-    Raises
-    ------
-    InputError
-        If the images have no contrast.
-    """
-    box = images.shape[-1]
-    mask = soft_disc(box, radius, MASK_EDGE_PX).astype(np.float64)
-    within = radii(box, box) <= radius
-    values = images.astype(np.float64)
-    if equal:
-        spread = values[:, within].std(axis=1)
-        values = values / np.where(spread > 0, spread, 1.0)[:, None, None]
-    mean = float((values * mask)[:, within].sum() / (mask[within].sum() * len(values)))
-    scale = float(((values - mean) * mask)[:, within].std())
-    if not scale > 0:
-        raise InputError("The images have no contrast.", "Check that they are the right file.")
-    return np.asarray((values - mean) / scale, np.float32), -mean / scale
 
 
 def _centre(
@@ -190,30 +165,11 @@ def _radius(found: list[Extent], limit: float, spec: PosedImages, pixel: float, 
     """Of the mask, in pixels of the file."""
     most = side / 2 - 1.0
     if spec.mask_diameter_A is not None:
-        radius = spec.mask_diameter_A / 2 / pixel
-        if radius < 4:
-            raise InputError(
-                f"A mask of {spec.mask_diameter_A:g} Å is only {2 * radius:.2g} pixels wide.",
-                f"Give at least {8 * pixel:.3g} Å, or leave it empty.",
-                spec.poses,
-            )
-        return min(radius, most)
+        return min(given_radius(spec.mask_diameter_A, pixel, spec.poses), most)
     measured = [e.radius_px for e in found if e.radius_px > 0]
     if not measured:
         return min(limit, most)
-    return float(np.clip(_MARGIN * max(measured) + _MARGIN_PX, 4.0, min(limit, most)))
-
-
-def _levels(images: Images, found: list[Extent], radius: float, limit: float) -> NDArray[np.float32]:
-    """(n,) mean of each image outside of the particle but within the mask."""
-    distance = radii(*images.shape[1:])
-    wide = distance <= min(limit, 1.15 * radius)
-    ring = wide & (distance > 0.9 * min(limit, radius))
-    levels = np.zeros(len(images), np.float32)
-    for i, (image, each) in enumerate(zip(images, found, strict=True)):
-        outside = wide & ~binary_dilation(each.support, iterations=2)
-        levels[i] = image[outside if outside.sum() > 30 else ring].mean()
-    return levels
+    return float(np.clip(MARGIN * max(measured) + MARGIN_PX, 4.0, min(limit, most)))
 
 
 def _noise(images: Images, supports: Images, radius: float, limit: float) -> float:

@@ -114,7 +114,9 @@ def write_results(
         write_map(folder / name, density, pixel)
         context.result(Path(name).stem, folder / name)
     projections = setting.images_of(problem.seen(volume)[:: problem.order])
-    correlation = setting.correlation(projections, torch.from_numpy(setting.prepared.stack.images))
+    correlation = setting.correlation(
+        projections, torch.from_numpy(setting.prepared.stack.images).to(projections)
+    )
     path = write_projections(folder, projections.cpu().numpy(), pixel)
     context.result("projections", path)
     shifts = problem.shifts_px.cpu().numpy() * pixel - (

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -14,19 +13,17 @@ from torch import Tensor
 
 from engine.distillation.volume_sds import ImageScale
 from engine.errors import InputError
-from engine.events import MapSnapshot, Progress
 from engine.forward.fourier_slice import SliceProjector
-from engine.io.atomic import write_npy
-from engine.io.averages import MASK_EDGE_PX, prepare
+from engine.io.averages import MASK_EDGE_PX, normalised, prepare
 from engine.io.class_averages import read_class_averages
-from engine.io.frames import FrameFacts, FrameKeeper
 from engine.io.image_resampling import cropped, resampled
 from engine.io.particle_extent import soft_disc
 from engine.io.posed_images import PosedStack
-from engine.io.posed_preparation import PreparedViews, normalised
+from engine.io.posed_preparation import PreparedViews
 from engine.metrics.volumes import soft_sphere
 from engine.numerics.symmetry import point_group
 from engine.pipelines.context import RunContext
+from engine.pipelines.telling import Telling, correlations
 from engine.priors.empirical import EmpiricalDenoiser
 from engine.priors.image_checkpoint import load_image_denoiser
 from engine.priors.spectrum import SpectrumDenoiser
@@ -35,13 +32,12 @@ from engine.reconstruction.problem import PosedProblem
 from engine.reconstruction.view_denoiser import ViewDenoiser
 from engine.specs.known_poses import KnownPosesSpec
 
-SNAPSHOT_SECONDS = 0.3
 MOST_NEGATIVE = 0.02
 """Share of the images' power below their background with which density may still be positive throughout."""
 
 
 @dataclass
-class KnownPoseSetting:
+class KnownPoseSetting(Telling):
     """A run and its images.
 
     Attributes
@@ -57,7 +53,6 @@ class KnownPoseSetting:
     prepared: PreparedViews
     problem: PosedProblem
     seconds: dict[str, float] = field(default_factory=dict)
-    _shown: float = 0.0
 
     @property
     def folder(self) -> Path:
@@ -75,15 +70,15 @@ class KnownPoseSetting:
         return self.prepared.stack.pixel_size_A
 
     @cached_property
-    def scale(self) -> ImageScale:
-        """Between density and the denoiser's images."""
+    def disc(self) -> Tensor:
+        """(y, x) the images' soft circular mask."""
         disc = soft_disc(self.box, self.prepared.mask_radius_px, MASK_EDGE_PX)
-        return ImageScale(self._library[1], torch.from_numpy(disc).to(self.context.device))
+        return torch.from_numpy(disc).to(self.context.device)
 
     @cached_property
-    def frames(self) -> FrameKeeper:
-        """What is kept to go back through the run."""
-        return FrameKeeper(self.context.folder)
+    def scale(self) -> ImageScale:
+        """Between density and the denoiser's images."""
+        return ImageScale(self._library[1], self.disc)
 
     @cached_property
     def view_denoiser(self) -> ViewDenoiser:
@@ -110,8 +105,7 @@ class KnownPoseSetting:
         )
         images = resampled(cropped(np.asarray(images, np.float32), view), self.box)
         images, background = normalised(images, self.prepared.mask_radius_px, equal=True)
-        disc = soft_disc(self.box, self.prepared.mask_radius_px, MASK_EDGE_PX)
-        return np.asarray(images * disc, np.float32), background
+        return np.asarray(images * self.disc.cpu().numpy(), np.float32), background
 
     def _denoiser(self) -> Denoiser:
         wanted, radius = self.spec.denoiser, self.prepared.mask_radius_px
@@ -129,41 +123,11 @@ class KnownPoseSetting:
 
     def images_of(self, density: Tensor) -> Tensor:
         """Projections of density as the prepared images are: normalised, cut by the mask."""
-        disc = torch.from_numpy(soft_disc(self.box, self.prepared.mask_radius_px, MASK_EDGE_PX)).to(density)
-        return (density + self.prepared.background) * disc
+        return (density + self.prepared.background) * self.disc
 
     def correlation(self, a: Tensor, b: Tensor) -> NDArray[np.float64]:
         """Pearson's correlation of each image of one stack with that of another, inside the mask, (n,)."""
-        inside = torch.from_numpy(soft_disc(self.box, self.prepared.mask_radius_px)) > 0.5
-        first, second = (t.cpu()[:, inside] for t in (a, b))
-        first, second = (t - t.mean(dim=1, keepdim=True) for t in (first, second))
-        norms = first.norm(dim=1) * second.norm(dim=1)
-        return np.asarray(((first * second).sum(dim=1) / norms.clamp_min(1e-12)).numpy(), np.float64)
-
-    def spent(self, stage: str, begun: float) -> None:
-        """Count the seconds since ``begun`` for a stage."""
-        self.seconds[stage] = self.seconds.get(stage, 0.0) + time.monotonic() - begun
-
-    def progress(self, stage: str, done: int, total: int, begun: float) -> None:
-        """Say how far a stage is, and stop if asked to."""
-        self.context.check()
-        eta = (time.monotonic() - begun) * (total - done) / done if done else None
-        self.context.emit(Progress(stage=stage, done=done, total=total, eta_s=eta))
-
-    def show(
-        self, volume: Tensor, step: int, total: int, sigma: float, label: str, *, now: bool = False
-    ) -> None:
-        """Let the window see a map, a few times a second at most."""
-        if not now and time.monotonic() - self._shown < SNAPSHOT_SECONDS:
-            return
-        self._shown = time.monotonic()
-        name = f"snapshots/map_{time.time_ns()}.npy"
-        density, voxel = volume.cpu().numpy().astype(np.float32), self.pixel_size_A
-        write_npy(self.context.folder / name, density)
-        self.context.emit(MapSnapshot(step, total, sigma, name, voxel, label))
-        self.frames.map(density, FrameFacts("map", "", step, total, sigma, label, voxel))
-        for old in sorted((self.context.folder / "snapshots").glob("map_*.npy"))[:-8]:
-            old.unlink(missing_ok=True)
+        return correlations(a, b, self.disc > 0.5)
 
 
 def make_problem(

@@ -20,11 +20,10 @@ from torch import Tensor
 from engine.distillation.pose_search import PoseSearch
 from engine.distillation.volume_sds import ImageScale
 from engine.errors import InputError
-from engine.events import ImagesSnapshot, MapSnapshot, Progress
+from engine.events import ImagesSnapshot, Progress
 from engine.io.atomic import write_npy
 from engine.io.averages import PreparedAverages, averages_record, prepare, rank, soft_disc
 from engine.io.class_averages import read_class_averages
-from engine.io.frames import FrameFacts, FrameKeeper
 from engine.io.json_files import read_json, write_json
 from engine.io.mrc import read_volume
 from engine.io.volumes import REFERENCE, SdsResults, write_map, write_prepared
@@ -32,18 +31,18 @@ from engine.metrics.volumes import aligned_fsc, soft_sphere
 from engine.numerics.symmetry import point_group
 from engine.pipelines import sds_consensus, sds_volumes
 from engine.pipelines.context import RunContext
+from engine.pipelines.telling import Telling, correlations
 from engine.priors.empirical import EmpiricalDenoiser
 from engine.priors.image_checkpoint import load_image_denoiser
 from engine.protocols import Denoiser
 from engine.specs.sds import SdsSpec
 
-SNAPSHOT_SECONDS = 0.3
 FEWEST = 3
 SECONDS = "seconds.json"
 
 
 @dataclass
-class Setting:
+class Setting(Telling):
     """What all stages of a run share.
 
     Attributes
@@ -64,13 +63,7 @@ class Setting:
     search: PoseSearch
     group: Tensor | None
     seconds: dict[str, float]
-    _shown: float = 0.0
     _kept: Denoiser | None = None
-
-    @cached_property
-    def frames(self) -> FrameKeeper:
-        """What is kept to go back through the run."""
-        return FrameKeeper(self.context.folder)
 
     @property
     def results(self) -> SdsResults:
@@ -104,46 +97,13 @@ class Setting:
         return self._kept
 
     def spent(self, stage: str, begun: float) -> None:
-        """Count the seconds since ``begun`` for a stage, and keep them: a run that goes on knows them."""
-        self.seconds[stage] = self.seconds.get(stage, 0.0) + time.monotonic() - begun
+        """The same, and keep them: a run that goes on knows them."""
+        super().spent(stage, begun)
         write_json(self.results.folder / SECONDS, self.seconds)
-
-    def progress(self, stage: str, done: int, total: int, begun: float) -> None:
-        """Say how far a stage is, and stop if asked to."""
-        self.context.check()
-        eta = (time.monotonic() - begun) * (total - done) / done if done else None
-        self.context.emit(Progress(stage=stage, done=done, total=total, eta_s=eta))
-
-    def show(
-        self,
-        volume: Tensor,
-        step: int,
-        total: int,
-        sigma: float,
-        label: str,
-        *,
-        now: bool = False,
-        voxel_size_A: float | None = None,
-    ) -> None:
-        """Let the window see a map, a few times a second at most."""
-        if not now and time.monotonic() - self._shown < SNAPSHOT_SECONDS:
-            return
-        self._shown = time.monotonic()
-        name = f"snapshots/map_{time.time_ns()}.npy"
-        density, voxel = volume.cpu().numpy().astype(np.float32), voxel_size_A or self.pixel_size_A
-        write_npy(self.context.folder / name, density)
-        self.context.emit(MapSnapshot(step, total, sigma, name, voxel, label))
-        self.frames.map(density, FrameFacts("map", "", step, total, sigma, label, voxel))
-        for old in sorted((self.context.folder / "snapshots").glob("map_*.npy"))[:-8]:
-            old.unlink(missing_ok=True)
 
     def correlation(self, a: Tensor, b: Tensor) -> NDArray[np.float64]:
         """Pearson's correlation of each image of one stack with that of another, inside the mask, (n,)."""
-        inside = self.scale.disc > 0.5
-        first, second = (t[:, inside] - t[:, inside].mean(dim=1, keepdim=True) for t in (a, b))
-        norms = first.norm(dim=1) * second.norm(dim=1)
-        found = ((first * second).sum(dim=1) / norms.clamp_min(1e-12)).cpu().numpy()
-        return np.asarray(found, np.float64)
+        return correlations(a, b, self.scale.disc > 0.5)
 
     def show_images(self, images: NDArray[np.float32], step: int, role: str) -> None:
         """Let the window see images."""

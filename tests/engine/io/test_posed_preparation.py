@@ -10,8 +10,9 @@ import torch
 
 from engine.errors import InputError
 from engine.forward.volume_projection import project
+from engine.io.averages import normalised
 from engine.io.posed_images import PosedStack
-from engine.io.posed_preparation import normalised, prepare_posed
+from engine.io.posed_preparation import prepare_posed
 from engine.numerics.rotations import random_rotations
 from engine.specs.known_poses import PosedImages
 
