@@ -12,8 +12,8 @@ from PySide6.QtCore import Slot
 
 from app.features import Feature
 from app.newest import Newest
-from app.sds_files import OF_VOLUMES
 from app.style import Theme
+from engine.io.volumes import OF_VOLUMES
 
 if TYPE_CHECKING:
     from app.main_window import MainWindow

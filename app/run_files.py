@@ -10,13 +10,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from app.sds_files import OF_VOLUMES, SdsRun, load_sds
+from app.sds_files import SdsRun, load_sds
 from app.snapshots import LOADERS, AnySnapshot, read_npy
 from engine.errors import InputError, PriorError, RunError
 from engine.events import Event, ImagesSnapshot, MapSnapshot, Snapshot
 from engine.io import hand
 from engine.io.ensemble import read_ensemble
 from engine.io.prior_library import PriorEntry, describe
+from engine.io.volumes import OF_VOLUMES
 from engine.jobs.run_dir import RunDir
 from engine.specs.job import JobSpec
 from engine.types import Ensemble

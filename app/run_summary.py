@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from app.next_steps import RESUME, steps_for
-from app.sds_files import OF_VOLUMES
 from engine.errors import VerglasError
 from engine.events import TERMINAL, Event, Failed, Started, from_line
+from engine.io.volumes import OF_VOLUMES
 from engine.jobs import run_lock
 from engine.specs import codec
 

@@ -25,9 +25,9 @@ from app.panels.results import NO_TRUTH, ResultsPanel
 from app.panels.viewer import ViewerPanel
 from app.prior_files import side_by_side
 from app.run_files import StoredRun, load_last_snapshot, neighbour_spread
-from app.sds_files import OF_VOLUMES
 from app.snapshots import AnySnapshot
 from engine.events import TERMINAL, Energies, Failed, Notice, Progress, Snapshot
+from engine.io.volumes import OF_VOLUMES
 
 LAST_PICTURE = "Last picture before the run ended"
 OTHERS_SHOW = (*OF_VOLUMES, "train_denoiser", "train_prior")

@@ -17,13 +17,13 @@ from app.features import Feature
 from app.newest import Newest
 from app.panels.scrubber import Scrubber
 from app.run_files import StoredRun
-from app.sds_files import OF_VOLUMES
 from app.snapshots import load_map, load_points
 from app.surfaces import Density
 from engine.errors import InputError
 from engine.events import Energies, MapSnapshot, Snapshot
 from engine.io.frames import FOLDER, LARGEST_BYTES, FrameFacts, kept_frames
 from engine.io.hand import flipped, mirrored_density, mirrored_points
+from engine.io.volumes import OF_VOLUMES
 
 if TYPE_CHECKING:
     from app.main_window import MainWindow

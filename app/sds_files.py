@@ -34,9 +34,6 @@ from engine.io.volumes import (
 )
 
 REFERENCE = "reference.mrc"  # the map to judge by, brought into the consensus's frame
-OF_VOLUMES = ("sds", "known_poses")
-"""Kinds of runs that leave maps, images as used and their poses."""
-
 _T = TypeVar("_T")
 
 

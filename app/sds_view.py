@@ -27,13 +27,14 @@ from app.panels.training import CLOSED_FORM, NETWORK, TrainingPlots
 from app.panels.viewer import ViewerPanel
 from app.run_files import StoredRun
 from app.run_view import RunView, unfinished
-from app.sds_files import OF_VOLUMES, SdsRun, load_sds
+from app.sds_files import SdsRun, load_sds
 from app.sds_measures import agreement_of, baseline_of, curves_of, notes_of, rows_of, summary_of
 from app.snapshots import AnySnapshot
 from app.style import Theme
 from app.surfaces import Density
 from engine.events import ImagesSnapshot, MapSnapshot, Metric, Result
 from engine.io.prior_facts import level_errors
+from engine.io.volumes import OF_VOLUMES
 
 RELOAD_MS = 2500
 PLOT_MS = 300

@@ -16,9 +16,8 @@ from engine.io.export import FORMATS, export_ensemble
 from engine.io.hand import flipped, mirrored_ensemble, read_in_hand
 from engine.io.mrc import write_volume
 from engine.io.point_values import MEANINGS, read_point_values
-from engine.io.volumes import run_kind
+from engine.io.volumes import OF_VOLUMES, run_kind
 
-OF_VOLUMES = ("sds", "known_poses")  # kinds of runs that leave maps
 _FORMATS_HELP = (
     "; ".join(f"{name}: {description.rstrip('.')}" for name, (_, description) in FORMATS.items())
     + f". Of a run of score distillation: {volumes.FORMATS_HELP}."

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.commands.display import duration
+from engine.io.volumes import OF_VOLUMES
 
 
 def of_volumes(metrics: dict[str, Any]) -> list[str]:
@@ -78,7 +79,7 @@ def of_denoiser(metrics: dict[str, Any]) -> list[str]:
 def next_step(metrics: dict[str, Any] | None, folder: Path) -> str | None:
     """What to do with a completed run, or None where nothing is usual."""
     kind = (metrics or {}).get("kind")
-    if kind in ("sds", "known_poses"):
+    if kind in OF_VOLUMES:
         return f"Next: verglas export {folder} --format cxc"
     if kind == "train_denoiser":
         weights = folder / "results" / "denoiser.safetensors"

@@ -56,6 +56,23 @@ def shell_filtered(
     return filtered
 
 
+def shell_totals(values: Float[Tensor, "*axes half"]) -> Float[Tensor, " shells"]:
+    """Sum over each shell of what is known of each coefficient of ``rfftn`` of a cube or square, float64.
+
+    Corners beyond Nyquist are left out.
+    """
+    size = values.shape[0]
+    # half the coefficients are stored; those strictly inside the last axis stand for two each
+    twice = values.new_full((values.shape[-1],), 2.0)
+    twice[0] = 1.0
+    if size % 2 == 0:
+        twice[-1] = 1.0
+    shells = shells_of(size, values.ndim, values.device).clamp_max(size // 2 + 1).flatten()
+    total = values.new_zeros(size // 2 + 2, dtype=torch.float64)
+    total.index_add_(0, shells, (values * twice).flatten().double())
+    return total[:-1]
+
+
 def shell_sums(
     a: Float[Tensor, "*many n n"], b: Float[Tensor, "*many n n"], dimensions: int
 ) -> tuple[Float[Tensor, " shells"], Float[Tensor, " shells"]]:
@@ -70,22 +87,13 @@ def shell_sums(
     Tensor, Tensor
         (n // 2 + 1,) each, of unnormalised transforms; corners beyond Nyquist are left out.
     """
-    size, axes = a.shape[-1], tuple(range(-dimensions, 0))
+    axes = tuple(range(-dimensions, 0))
     fa = torch.fft.rfftn(a, dim=axes)
     fb = fa if b is a else torch.fft.rfftn(b, dim=axes)
     product = (fa * fb.conj()).real.reshape(-1, *fa.shape[-dimensions:])
-    # half the coefficients are stored; those strictly inside the last axis stand for two each
-    twice = product.new_full((product.shape[-1],), 2.0)
-    twice[0] = 1.0
-    if size % 2 == 0:
-        twice[-1] = 1.0
-    shells = shells_of(size, dimensions, a.device).clamp_max(size // 2 + 1).flatten()
-    weights = twice.expand(product.shape[1:])
-    total = product.new_zeros(size // 2 + 2, dtype=torch.float64)
-    count = torch.zeros_like(total)
-    total.index_add_(0, shells, (product.sum(0) * weights).flatten().double())
-    count.index_add_(0, shells, weights.flatten().double() * len(product))
-    return total[:-1].to(a.dtype), count[:-1].to(a.dtype)
+    total = shell_totals(product.sum(0))
+    count = shell_totals(torch.ones_like(product[0])) * len(product)
+    return total.to(a.dtype), count.to(a.dtype)
 
 
 @torch.no_grad()

@@ -51,6 +51,8 @@ CONSENSUS, HALVES = "consensus.mrc", ("half_1.mrc", "half_2.mrc")
 TOURNAMENT, METRICS = "tournament.json", "metrics.json"
 LEAST_SQUARES, PRIOR_FRACTION = "least_squares.mrc", "prior_fraction.mrc"  # of runs at known poses
 FOURIER_COVERAGE = "fourier_coverage.json"
+OF_VOLUMES = ("sds", "known_poses")
+"""Kinds of runs that leave maps, images as used and their poses."""
 REFERENCE = "reference.mrc"  # the map to judge by, brought into the consensus's frame
 
 _NOT_YET = "Wait until the run has got that far, or open a finished run."

@@ -9,7 +9,9 @@ from scipy.fft import rfftn
 from engine.types import FloatArray
 
 
-def fsc(a: FloatArray, b: FloatArray) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def fsc(
+    a: FloatArray, b: FloatArray, *, weight: FloatArray | None = None
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Fourier shell (3D) or ring (2D) correlation.
 
     ``FSC(k) = sum F_a F_b* / sqrt(sum |F_a|² sum |F_b|²)`` over the shell of k (Harauz & van Heel 1986).
@@ -18,6 +20,7 @@ def fsc(a: FloatArray, b: FloatArray) -> tuple[NDArray[np.float64], NDArray[np.f
     Parameters
     ----------
     a, b : same shape, 2D or 3D, not masked or normalised here.
+    weight : how much each coefficient counts, in the shape of ``rfftn``; None for all alike.
 
     Returns
     -------
@@ -43,11 +46,12 @@ def fsc(a: FloatArray, b: FloatArray) -> tuple[NDArray[np.float64], NDArray[np.f
     twice[0] = 1.0
     if shape[-1] % 2 == 0:
         twice[-1] = 1.0
+    counts = twice if weight is None else twice * np.asarray(weight, np.float64)
     shell = np.rint(np.sqrt(squared) * longest).astype(np.int64).ravel()
     shells = longest // 2 + 1
 
     def total(values: FloatArray) -> NDArray[np.float64]:
-        return np.asarray(np.bincount(shell, (values * twice).ravel(), shells)[:shells], np.float64)
+        return np.asarray(np.bincount(shell, (values * counts).ravel(), shells)[:shells], np.float64)
 
     power = total(np.abs(fa) ** 2) * total(np.abs(fb) ** 2)
     cross = total((fa * fb.conj()).real)

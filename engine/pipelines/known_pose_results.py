@@ -14,7 +14,6 @@ from torch import Tensor
 
 from engine.conventions import image_centre
 from engine.errors import InputError
-from engine.forward.map_posterior import shells_of
 from engine.io.image_resampling import shifted
 from engine.io.json_files import write_json
 from engine.io.pose_table import make_table, write_poses
@@ -30,9 +29,10 @@ from engine.io.volumes import (
     write_projections,
 )
 from engine.metrics.volumes import volume_fsc
+from engine.numerics.fourier import fsc
 from engine.numerics.regrid import frame_origin, same_origin
 from engine.pipelines.known_pose_setting import KnownPoseSetting
-from engine.reconstruction.coverage import FourierCoverage, fourier_coverage, measured_share
+from engine.reconstruction.coverage import FourierCoverage, fourier_coverage
 from engine.reconstruction.models import SplatModel
 from engine.types import Volume
 
@@ -131,7 +131,8 @@ def write_results(
     metrics["prior_supplied"] = covered.supplied
     coverage = _coverage_record(setting, covered)
     if truth is not None:
-        _judge(setting, truth, final, least, metrics, coverage)
+        share = covered.share.cpu().numpy()
+        _judge(setting, truth, final, least, share, metrics, coverage)
     write_json(folder / FOURIER_COVERAGE, coverage)
     context.result("fourier_coverage", folder / FOURIER_COVERAGE)
     setting.spent("results", begun)
@@ -159,6 +160,7 @@ def _judge(
     truth: Volume,
     final: NDArray[np.float32],
     least: NDArray[np.float32],
+    share: NDArray[np.floating],
     metrics: dict[str, Any],
     coverage: dict[str, Any],
 ) -> None:
@@ -170,30 +172,8 @@ def _judge(
     for key, density in (("fsc_truth", final), ("fsc_truth_least_squares", least)):
         found = volume_fsc(density, reference, pixel, None, against="the reference map")
         metrics[key] = found.as_dict()
-    share = measured_share(setting.problem, 2 * setting.prepared.mask_radius_px).cpu().numpy()
     for name, weight in (("measured", share), ("unmeasured", 1 - share)):
-        coverage[f"fsc_truth_{name}"] = weighted_fsc(final, reference, weight).tolist()
-
-
-def weighted_fsc(
-    a: NDArray[np.floating], b: NDArray[np.floating], weight: NDArray[np.floating]
-) -> NDArray[np.float64]:
-    """Shell correlation in which each coefficient counts by a weight; 0 where nothing does, (shells,)."""
-    size = len(a)
-    fa, fb = np.fft.rfftn(a), np.fft.rfftn(b)
-    twice = np.full(fa.shape[-1], 2.0)
-    twice[0] = 1.0
-    if size % 2 == 0:
-        twice[-1] = 1.0
-    shells = shells_of(size, 3).numpy().clip(max=size // 2 + 1).ravel()
-
-    def total(values: NDArray[np.floating]) -> NDArray[np.float64]:
-        weighted = np.asarray(values * twice * weight, np.float64).ravel()
-        return np.asarray(np.bincount(shells, weighted, size // 2 + 2)[: size // 2 + 1], np.float64)
-
-    power = total(np.abs(fa) ** 2) * total(np.abs(fb) ** 2)
-    cross = total((fa * fb.conj()).real)
-    return np.where(power > 0, cross / np.sqrt(np.where(power > 0, power, 1.0)), 0.0)
+        coverage[f"fsc_truth_{name}"] = fsc(final, reference, weight=weight)[1].tolist()
 
 
 def write_splats(setting: KnownPoseSetting, model: SplatModel) -> None:

@@ -19,7 +19,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from engine.forward.map_posterior import shell_filtered, shells_of
+from engine.forward.map_posterior import shell_filtered, shell_totals
 from engine.reconstruction.least_squares import data_map, volume_power
 from engine.reconstruction.problem import PosedProblem
 
@@ -38,12 +38,14 @@ class FourierCoverage:
 
     Attributes
     ----------
+    share : (n, n, n // 2 + 1) of each coefficient's variance (``rfftn``) that the images explain, 0 to 1.
     measured : (shells,) mean share of a shell's coefficients that the images explain, 0 to 1.
     supplied_power : (shells,) share of the map's own power in a shell that lies where they don't.
     supplied : the same share over all shells but the zero frequency.
     fraction : (n, n, n) in each voxel the share of the local variance of density that lies there.
     """
 
+    share: Float[Tensor, "kz ky kx"]
     measured: Float[Tensor, " shells"]
     supplied_power: Float[Tensor, " shells"]
     supplied: float
@@ -97,28 +99,17 @@ def fourier_coverage(
     diameter_px : of the particle.
     blur_voxels : width of the Gaussian window in which the variance of density is local.
     """
-    size = problem.size
     share = measured_share(problem, diameter_px)
     transform = torch.fft.rfftn(volume)
     power = transform.abs().square()
-    twice = torch.full((share.shape[-1],), 2.0, device=share.device)
-    twice[0] = 1.0
-    if size % 2 == 0:
-        twice[-1] = 1.0
-    shells = shells_of(size, 3, share.device).clamp_max(size // 2 + 1).flatten()
-
-    def per_shell(values: Tensor) -> Tensor:
-        total = torch.zeros(size // 2 + 2, dtype=torch.float64, device=share.device)
-        total.index_add_(0, shells, (values * twice).flatten().double())
-        return total[:-1]
-
-    count, all_power = per_shell(torch.ones_like(share)), per_shell(power)
-    missed = per_shell(power * (1 - share))
+    count, all_power = shell_totals(torch.ones_like(share)), shell_totals(power)
+    missed = shell_totals(power * (1 - share))
     tiny = 1e-30
     measured_part: Tensor = torch.fft.irfftn(transform * share, s=volume.shape)
     fraction = _local_share(volume - measured_part, measured_part, blur_voxels)
     return FourierCoverage(
-        (per_shell(share) / count).to(volume),
+        share,
+        (shell_totals(share) / count).to(volume),
         (missed / all_power.clamp_min(tiny)).to(volume),
         float(missed[1:].sum() / all_power[1:].sum().clamp_min(tiny)),
         fraction * (problem.mask > 0),

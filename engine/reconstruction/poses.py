@@ -17,6 +17,7 @@ from torch import Tensor
 from engine.distillation.local_search import best_nearby
 from engine.distillation.polar import samples_on_rings
 from engine.distillation.pose_search import PoseSearch
+from engine.numerics.rotations import angle_between
 from engine.reconstruction.problem import PosedProblem
 
 STEPS_DEG = (5.0, 2.5, 1.2, 0.6)
@@ -84,5 +85,4 @@ def nearby_pose(
 
 def angle_deg(a: Float[Tensor, "3 3"], b: Float[Tensor, "3 3"]) -> float:
     """Angle of the rotation between two poses, degrees."""
-    trace = float((a.double() * b.double()).sum())
-    return math.degrees(math.acos(min(1.0, max(-1.0, (trace - 1) / 2))))
+    return math.degrees(float(angle_between(a.cpu().numpy(), b.cpu().numpy())))

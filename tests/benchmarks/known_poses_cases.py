@@ -20,7 +20,6 @@ from engine.io.class_averages import read_class_averages
 from engine.metrics.volumes import fsc_area, soft_sphere
 from engine.numerics.fourier import fsc
 from engine.numerics.rotations import random_rotations
-from engine.pipelines.known_pose_results import weighted_fsc
 from engine.pipelines.simulate_phantom import (
     Phantom,
     draw_conformations,
@@ -167,6 +166,6 @@ def judge(volume: Tensor, truth: Tensor, problem: PosedProblem, radius_px: float
     share = measured_share(problem, 2 * radius_px).numpy().astype(np.float64)
     return {
         "area": float(fsc_area(fsc(a, b)[1])),
-        "measured": float(fsc_area(weighted_fsc(a, b, share))),
-        "unmeasured": float(fsc_area(weighted_fsc(a, b, 1 - share))),
+        "measured": float(fsc_area(fsc(a, b, weight=share)[1])),
+        "unmeasured": float(fsc_area(fsc(a, b, weight=1 - share)[1])),
     }

@@ -22,7 +22,6 @@ from engine.jobs.runner import run
 from engine.metrics.volumes import fsc_area
 from engine.numerics.fourier import fsc
 from engine.numerics.rotations import random_rotations
-from engine.pipelines.known_pose_results import weighted_fsc
 from engine.specs.codec import validate
 from engine.types import ImageStack, Poses, Volume
 
@@ -263,9 +262,9 @@ def test_a_map_that_does_not_fit_is_no_start(files: Path, tmp_path: Path):
 def test_weighted_correlations_are_those_of_the_parts():
     rng = np.random.default_rng(0)
     a, b = rng.normal(size=(2, 16, 16, 16))
-    assert np.allclose(weighted_fsc(a, b, np.ones((16, 16, 9))), fsc(a, b)[1])
-    assert np.allclose(weighted_fsc(a, a, rng.random((16, 16, 9))), 1)
-    assert not weighted_fsc(a, b, np.zeros((16, 16, 9))).any()
+    assert np.allclose(fsc(a, b, weight=np.ones((16, 16, 9)))[1], fsc(a, b)[1])
+    assert np.allclose(fsc(a, a, weight=rng.random((16, 16, 9)))[1], 1)
+    assert not fsc(a, b, weight=np.zeros((16, 16, 9)))[1].any()
 
 
 def test_a_run_that_is_stopped_keeps_its_least_squares_map(files: Path, tmp_path: Path):
