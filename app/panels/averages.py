@@ -11,7 +11,6 @@ from PySide6.QtWidgets import (
     QHBoxLayout,
     QLabel,
     QPushButton,
-    QScrollArea,
     QToolButton,
     QVBoxLayout,
     QWidget,
@@ -21,6 +20,7 @@ from app import style
 from app.forms import ModelForm
 from app.number_fields import PixelSizeBox, TextValue
 from app.panels.run_frame import words_label
+from app.panels.scrolled import scrolled
 from engine.specs.sds import ClassAveragesInput
 
 EMPTY = {
@@ -66,11 +66,7 @@ class AveragesPanel(QWidget):
         for part in (self._empty, self._card, self._truth):
             column.addWidget(part)
         column.addStretch(1)
-        scroll = QScrollArea()
-        scroll.setWidgetResizable(True)
-        scroll.setFrameShape(QFrame.Shape.NoFrame)
-        scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        scroll.setWidget(self._page)
+        scroll = scrolled(self._page)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(10, 8, 4, 4)
         layout.addLayout(top)

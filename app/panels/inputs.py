@@ -6,11 +6,12 @@ from functools import partial
 from typing import Any
 
 from PySide6.QtCore import Qt, QTimer, Signal
-from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton, QScrollArea, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
 from app import style
 from app.evidence import Evidence
 from app.panels.evidence_card import EvidenceCard
+from app.panels.scrolled import scrolled
 
 EMPTY = (
     "Drop files here, or press Add files.\n\n"
@@ -54,11 +55,7 @@ class InputsPanel(QWidget):
         self._list.setSpacing(8)
         self._list.addWidget(self._empty)
         self._list.addStretch(1)
-        scroll = QScrollArea()
-        scroll.setWidgetResizable(True)
-        scroll.setFrameShape(QFrame.Shape.NoFrame)
-        scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        scroll.setWidget(page)
+        scroll = scrolled(page)
         self._page, self._scroll = page, scroll
         layout = QVBoxLayout(self)
         layout.setContentsMargins(10, 8, 4, 4)

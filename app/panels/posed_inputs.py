@@ -13,7 +13,6 @@ from PySide6.QtWidgets import (
     QHBoxLayout,
     QLabel,
     QPushButton,
-    QScrollArea,
     QToolButton,
     QVBoxLayout,
     QWidget,
@@ -25,6 +24,7 @@ from app.forms import ModelForm
 from app.number_fields import PixelSizeBox, TextValue
 from app.panels.coverage import CoverageCard
 from app.panels.run_frame import words_label
+from app.panels.scrolled import scrolled
 from app.viewers.picture_grid import PictureGrid
 from engine.specs.known_poses import PosedImages
 from engine.specs.sds import ClassAveragesInput
@@ -102,11 +102,7 @@ class PosedInputsPanel(QWidget):
         more.addStretch(1)
         column.addLayout(more)
         column.addStretch(1)
-        scroll = QScrollArea()
-        scroll.setWidgetResizable(True)
-        scroll.setFrameShape(QFrame.Shape.NoFrame)
-        scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        scroll.setWidget(self._page)
+        scroll = scrolled(self._page)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(10, 8, 4, 4)
         layout.addLayout(top)

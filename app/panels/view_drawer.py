@@ -14,7 +14,6 @@ from PySide6.QtWidgets import (
     QHBoxLayout,
     QLabel,
     QPushButton,
-    QScrollArea,
     QSlider,
     QToolButton,
     QVBoxLayout,
@@ -23,6 +22,7 @@ from PySide6.QtWidgets import (
 
 from app import style
 from app.number_fields import ChoiceBox
+from app.panels.scrolled import scrolled
 from app.viewers.look import BACKGROUNDS, LIGHTS, PLANES, Look
 
 NOTHING, OPEN_FILE = "", "open"
@@ -119,11 +119,7 @@ class ViewDrawer(QFrame):
         head.addWidget(title, 1)
         head.addWidget(reset)
         head.addWidget(self._close)
-        self._scroll = scroll = QScrollArea()
-        scroll.setWidget(inside)
-        scroll.setWidgetResizable(True)
-        scroll.setFrameShape(QFrame.Shape.NoFrame)
-        scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self._scroll = scroll = scrolled(inside)
         scroll.setStyleSheet("QScrollArea, QWidget#drawer { background: transparent; }")
         scroll.viewport().setAutoFillBackground(False)
         layout = QVBoxLayout(self)
