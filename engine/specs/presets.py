@@ -289,7 +289,7 @@ KNOWN_POSE_PRESETS: dict[str, TrainingPreset] = {
         TrainingPreset(
             "thorough",
             "Three times as many noise levels and twice as many views: for three or four images.",
-            {"method": DenoisedViews(steps=120, views=32)},
+            {"method": DenoisedViews(steps=90, views=24)},
         ),
         TrainingPreset(
             "paper",

@@ -8,8 +8,10 @@ from engine.errors import SpecError
 from engine.specs.codec import dump_toml, load_spec
 from engine.specs.components import CoarseMap, ObservationSpec, ProjectionImages, ProjectionPoints
 from engine.specs.job import TrainPriorSpec
+from engine.specs.known_poses import DenoisedViews
 from engine.specs.presets import (
     BASIC,
+    KNOWN_POSE_PRESETS,
     PRESETS,
     SDS_PRESETS,
     preset,
@@ -105,3 +107,10 @@ def test_the_sds_preset_of_the_paper_is_algorithm_1() -> None:
     assert (spec.volumes, spec.start, spec.denoiser.kind) == ("each", "nothing", "trained")
     with pytest.raises(SpecError, match="quick look"):
         sds_preset("none")
+
+
+def test_thorough_known_poses_are_what_they_say():
+    """Three times the noise levels and twice the views of the default, whatever that becomes."""
+    usual = DenoisedViews()
+    thorough = KNOWN_POSE_PRESETS["thorough"].settings["method"]
+    assert (thorough.steps, thorough.views) == (3 * usual.steps, 2 * usual.views)
