@@ -11,7 +11,7 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
-from PySide6.QtCore import QObject, Signal, Slot
+from PySide6.QtCore import QObject, Qt, Signal, Slot
 
 Done = Callable[[Any], None]
 FailedWith = Callable[[Exception], None]
@@ -46,7 +46,9 @@ class Background(QObject):
         self._numbers = itertools.count()
         self._waiting: dict[int, tuple[Ticket, Done, FailedWith]] = {}
         self._closed = False
-        self._answered.connect(self._deliver)
+        # Queued even from the GUI thread: work that ends before `submit` returns runs its callback there, and
+        # callers note the ticket only after that.
+        self._answered.connect(self._deliver, Qt.ConnectionType.QueuedConnection)
 
     @property
     def busy(self) -> bool:
