@@ -23,6 +23,7 @@ from engine.commands import (
     ensembles,
     fetching,
     priors,
+    queueing,
     running,
     shapes,
     simulating,
@@ -54,6 +55,7 @@ data_app = typer.Typer(
 )
 
 app.command("run")(running.run)
+app.command("queue")(queueing.queue)
 app.add_typer(train_app, name="train")
 train_app.command("prior")(training.train_prior)
 train_app.command("denoiser")(training.train_denoiser)

@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 
 import pytest
 from jaxtyping import install_import_hook
@@ -18,6 +19,10 @@ install_import_hook("engine", "tests.typechecking.checked")
 
 os.environ.setdefault("LIBGL_ALWAYS_SOFTWARE", "1")  # the same pixels on every machine
 os.environ.setdefault("PYTEST_QT_API", "pyside6")
+
+# A line of runs of each test process's own: the user's runs, and other tests, are none of its business.
+_state = tempfile.TemporaryDirectory(prefix="verglas-state-")
+os.environ["VERGLAS_STATE"] = _state.name
 
 _xvfb: subprocess.Popen[bytes] | None = None
 
@@ -55,8 +60,9 @@ def pytest_make_parametrize_id(config: pytest.Config, val: object, argname: str)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
-    """End the virtual display."""
+    """End the virtual display, and clear up."""
     global _xvfb
+    _state.cleanup()
     if _xvfb is not None:
         _xvfb.terminate()
         _xvfb.wait(10)

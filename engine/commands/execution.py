@@ -46,8 +46,12 @@ class Interrupts:
                 signal.signal(number, handler)
 
 
-def carry_out(spec: JobSpec, out: Path, *, as_json: bool) -> int:
+def carry_out(spec: JobSpec, out: Path, *, as_json: bool, priority: int | None = 0) -> int:
     """Run a spec in this process and say how it went; the exit status.
+
+    Parameters
+    ----------
+    priority : in the line of its device; None begins at once.
 
     Raises
     ------
@@ -70,7 +74,7 @@ def carry_out(spec: JobSpec, out: Path, *, as_json: bool) -> int:
             from engine.jobs import runner
 
             try:
-                event = runner.run(spec, run, display, lambda: interrupts.asked)
+                event = runner.run(spec, run, display, lambda: interrupts.asked, priority=priority)
             except RunError as exc:  # its events can't be written: a full disk, mostly
                 event = Failed(message=str(exc))
     metrics = _metrics(run)

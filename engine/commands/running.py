@@ -33,6 +33,10 @@ def run(
             f"Volumes from class averages: {', '.join(SDS_PRESETS)}. Trainings: {', '.join(BASIC)}.",
         ),
     ] = None,
+    priority: Annotated[
+        int, typer.Option(min=-9, max=9, help="In the line of runs that wait for the same device.")
+    ] = 0,
+    now: Annotated[bool, typer.Option("--now", help="Begin at once, whatever else computes.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the outcome as JSON, for scripts.")] = False,
 ) -> int:
     """Compute what a run description asks for.
@@ -48,7 +52,8 @@ def run(
       verglas run sim/job.toml --out gpu --device cuda --samples 20
 
     \b
-    Options given here win over the description.
+    Options given here win over the description. One run computes on a device at a time: others wait for
+    their turn (`verglas queue` shows them), unless `--now` is given.
     Exit status: 0 finished, 1 failed, 2 input that can't be used, 130 cancelled.
     """  # noqa: D301 - \b is click's mark for "don't wrap"
     description = codec.load_spec(spec)
@@ -64,4 +69,4 @@ def run(
     }
     if changes:
         description = codec.validate(description.model_dump(mode="json") | changes)
-    return carry_out(description, out, as_json=as_json)
+    return carry_out(description, out, as_json=as_json, priority=None if now else priority)

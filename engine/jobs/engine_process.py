@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import faulthandler
-import gc
 import json
 import os
 import signal
@@ -25,6 +24,7 @@ import psutil
 import engine
 from engine.errors import VerglasError
 from engine.events import Event, Failed
+from engine.jobs import memory
 from engine.jobs.run_dir import RunDir
 
 _ENDS_WITHIN_S = 5.0
@@ -78,15 +78,20 @@ class EngineProcess:
         """Whether it runs."""
         return self._process.poll() is None
 
-    def run(self, folder: Path) -> bool:
-        """Hand it a run directory; False if it is no longer there to take it."""
-        return self._send({"run": str(folder)})
+    def run(self, folder: Path, priority: int = 0) -> bool:
+        """Hand it a run directory, with its priority in the line of its device.
+
+        Returns
+        -------
+        False if the process is no longer there to take it.
+        """
+        return self._send({"run": str(folder), "priority": priority})
 
     def warm_up(self) -> None:
         """Have it import torch now, before the first run needs it."""
         self._send({"warm": True})
 
-    def _send(self, request: dict[str, str | bool]) -> bool:
+    def _send(self, request: dict[str, str | bool | int]) -> bool:
         assert self._process.stdin is not None
         try:
             self._process.stdin.write(json.dumps(request).encode() + b"\n")
@@ -220,23 +225,23 @@ def serve() -> int:
         folder = Path(request["run"])
         _print_to(folder / "log.txt")
         stop.busy = True
-        fit = _carry_out(folder, stop)
+        fit = _carry_out(folder, stop, int(request.get("priority", 0)))
         stop.busy = False
         if stop.asked or not fit:
             return 0 if fit else 3
-        _free_memory()
+        memory.let_go()
         _print_to(Path(os.devnull))
     return 0
 
 
-def _carry_out(folder: Path, stop: _Terminated) -> bool:
+def _carry_out(folder: Path, stop: _Terminated, priority: int) -> bool:
     """Run; False if this process should end: the outcome could not be told, or it is unfit for more."""
     from engine.jobs import runner
 
     try:
         run = RunDir.open(folder)
         try:
-            event = runner.run(run.spec(), run, cancel=lambda: stop.asked)
+            event = runner.run(run.spec(), run, cancel=lambda: stop.asked, priority=priority)
         except VerglasError as exc:
             event = run.end_unfinished(Failed(message=str(exc), cause=type(exc).__name__))
     except VerglasError as exc:
@@ -250,13 +255,6 @@ def _warm_up() -> None:
 
     with contextlib.suppress(Exception):  # a run would report it
         runner.warm_up()
-
-
-def _free_memory() -> None:
-    gc.collect()
-    torch = sys.modules.get("torch")
-    if torch is not None and torch.cuda.is_initialized():
-        torch.cuda.empty_cache()
 
 
 def _print_to(path: Path) -> None:

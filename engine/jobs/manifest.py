@@ -11,7 +11,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from engine.errors import InputError
+from engine.errors import InputError, RunError
 from engine.io.atomic import write_text
 from engine.jobs.run_dir import RunDir
 from engine.specs.codec import input_files
@@ -93,6 +93,50 @@ def write_manifest(run: RunDir, spec: JobSpec, *, device: str, prior: Path | Non
         "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
     }
     write_text(run.path / "manifest.json", json.dumps(content, indent=2) + "\n")
+
+
+def changed_inputs(run: RunDir) -> tuple[str, ...]:
+    """Names of input files that are not what the manifest says: changed, or no longer there."""
+    try:
+        known = (run.manifest() or {}).get("inputs", {})
+    except RunError:
+        return ()
+    if not isinstance(known, dict):
+        return ()
+    return tuple(Path(entry["path"]).name for entry in known.values() if _path_of(entry) and _differs(entry))
+
+
+def require_same_inputs(run: RunDir, spec: JobSpec) -> None:
+    """Refuse to go on with a run whose input files are others than when it began.
+
+    Raises
+    ------
+    InputError
+        Naming the file, if the run has already kept something that was computed from the old one.
+    """
+    kept = any(any((run.path / name).iterdir()) for name in ("checkpoints", "results"))
+    named = {Path(path).absolute() for path in input_files(spec).values()}
+    content = (run.manifest() or {}).get("inputs", {}) if kept else {}
+    for entry in content.values() if isinstance(content, dict) else ():
+        path = _path_of(entry)
+        if path is not None and path.absolute() in named and path.exists() and _differs(entry):
+            raise InputError(
+                "This file is not what it was when the run began.",
+                "Put the old one back to go on, or run the new one in another folder.",
+                path,
+            )
+
+
+def _path_of(entry: Any) -> Path | None:
+    path = entry.get("path") if isinstance(entry, dict) else None
+    return Path(path) if isinstance(path, str) else None
+
+
+def _differs(entry: dict[str, Any]) -> bool:
+    try:
+        return {k: v for k, v in _input(Path(entry["path"])).items() if k in entry} != entry
+    except (InputError, OSError):
+        return True
 
 
 def _input(path: Path) -> dict[str, Any]:

@@ -8,21 +8,27 @@ from __future__ import annotations
 import time
 import traceback
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from engine import errors
-from engine.events import TERMINAL, Cancelled, Completed, Emit, Event, Failed, Notice, Started
+from engine.events import TERMINAL, Cancelled, Completed, Emit, Event, Failed, Notice, Progress, Started
+from engine.jobs import memory
+from engine.jobs.device_queue import CPU, GPU, Turn, device_of
 from engine.jobs.event_log import EventWriter
-from engine.jobs.manifest import version, write_manifest
+from engine.jobs.manifest import changed_inputs, require_same_inputs, version, write_manifest
 from engine.jobs.run_dir import RunDir
 from engine.specs.job import DpsSpec, JobSpec, TrainPriorSpec
 from engine.specs.known_poses import KnownPosesSpec
 from engine.specs.sds import SdsSpec, TrainDenoiserSpec
 
+if TYPE_CHECKING:
+    from engine.numerics.devices import DeviceChoice
+
 POLL_S = 0.05  # a file system is asked for requests at most this often
 Terminal = Completed | Cancelled | Failed
 
-_OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "not enough memory")
 _LESS_MEMORY = "Choose a smaller `batch`, fewer samples or fewer points, or another device."
 _BUG = "This is a bug in Verglas: please report it with the run's log.txt."
 
@@ -32,6 +38,8 @@ def run(
     run_dir: RunDir,
     emit: Emit = lambda event: None,
     cancel: Callable[[], bool] = lambda: False,
+    *,
+    priority: int | None = None,
 ) -> Terminal:
     """Carry out a spec.
 
@@ -43,6 +51,8 @@ def run(
     run_dir : made by :meth:`RunDir.create` for this spec.
     emit : told about every event; called on whatever thread the pipeline emits from.
     cancel : asked at every step, besides the run directory's ``cancel`` file.
+    priority : in the line of the device (:mod:`engine.jobs.device_queue`); None begins at once, for where
+        something else hands out devices.
 
     Returns
     -------
@@ -54,7 +64,7 @@ def run(
         If the directory is being computed by another process, or its events can't be written.
     """
     with run_dir.locked(), run_dir.writer() as writer:
-        return _Attempt(spec, run_dir, writer, emit, cancel).terminal()
+        return _Attempt(spec, run_dir, writer, emit, cancel, priority).terminal()
 
 
 def warm_up() -> None:
@@ -65,10 +75,18 @@ def warm_up() -> None:
 
 class _Attempt:
     def __init__(
-        self, spec: JobSpec, run_dir: RunDir, writer: EventWriter, emit: Emit, cancel: Callable[[], bool]
+        self,
+        spec: JobSpec,
+        run_dir: RunDir,
+        writer: EventWriter,
+        emit: Emit,
+        cancel: Callable[[], bool],
+        priority: int | None,
     ) -> None:
         self._spec, self._run_dir, self._writer = spec, run_dir, writer
         self._emit, self._cancel = emit, cancel
+        self._priority, self._index = priority, 0
+        self._turn: Turn | None = None
         self._began = time.monotonic()
         self._asked, self._stop = 0.0, False
 
@@ -88,15 +106,89 @@ class _Attempt:
         return event
 
     def _execute(self) -> None:
+        with ExitStack() as line:
+            self._line_up(line)
+            spec = self._spec
+            while (less := self._try(spec)) is not None:
+                memory.let_go()
+                spec = less
+        for name in changed_inputs(self._run_dir):
+            self._warn(
+                f"{name} was changed or removed while the run read it: results may mix two versions. "
+                "Run it again in another folder."
+            )
+
+    def _try(self, spec: JobSpec) -> JobSpec | None:
+        """Compute; where memory doesn't suffice, a spec that needs less and computes the same."""
         # Here, not above: the window and `--help` never import torch.
-        from engine.numerics.devices import choose_device
+        from engine.numerics.devices import choose_device, free_memory
+
+        choice = choose_device(spec.device)
+        gpu = choice.device.type != "cpu"
+        self._settle(choice)
+        spec, words = memory.fitted(spec, free_memory(choice.device), "GPU" if gpu else "computer")
+        if gpu and spec.device == "cpu":
+            self._warn(words)
+            return spec
+        if self._index and choice.device.type == "cuda":
+            import torch
+
+            torch.cuda.set_device(self._index)
+        self._say(Started(kind=spec.kind, device=choice.words, version=version()))
+        for warning in (*choice.warnings, *([words] if words else ())):
+            self._warn(warning)
+        try:
+            self._compute(spec, choice)
+            return None
+        except errors.Cancelled:
+            raise
+        except Exception as exc:
+            found = memory.lighter(spec, gpu=gpu) if memory.is_out_of_memory(exc) else None
+            if found is None:
+                raise
+            less, words = found
+            self._trace()
+        # Outside the handler: the exception holds on to what filled the memory.
+        where = "GPU" if gpu else "computer"
+        self._warn(f"The {where} ran out of memory: the run goes on with {words}. What is finished is kept.")
+        return less
+
+    def _line_up(self, line: ExitStack) -> None:
+        """Wait for the device's turn, if this run is one that waits."""
+        if self._priority is None:
+            return
+        try:
+            turn = line.enter_context(Turn(self._run_dir.path, device_of(self._spec.device), self._priority))
+        except errors.VerglasError as exc:
+            self._warn(f"The queue can't be used, so the run begins at once. {exc}")
+            return
+        self._turn = turn
+        self._wait()
+
+    def _wait(self) -> None:
+        """Wait in the line; raises Cancelled if asked to stop meanwhile."""
+        if self._turn is None:
+            return
+
+        def tell(words: str) -> None:
+            self._say(Progress(stage=words.rstrip("."), done=0, total=1))
+
+        self._index = self._turn.wait(tell, lambda: not self._run_dir.pause_requested(), self._asked_to_stop)
+        if self._index < 0:
+            raise errors.Cancelled
+
+    def _settle(self, choice: DeviceChoice) -> None:
+        """Move over to the line of the device that the run really gets."""
+        device = CPU if choice.device.type == "cpu" else GPU
+        if self._turn is not None and self._turn.device != device:
+            self._turn.move(device)
+            self._wait()
+
+    def _compute(self, spec: JobSpec, choice: DeviceChoice) -> None:
         from engine.pipelines.context import RunContext
 
-        choice = choose_device(self._spec.device)
-        self._say(Started(kind=self._spec.kind, device=choice.words, version=version()))
-        for warning in choice.warnings:
-            self._say(Notice(level="warning", message=warning))
-        write_manifest(self._run_dir, self._spec, device=choice.words, prior=_prior_of(self._spec))
+        require_same_inputs(self._run_dir, spec)
+        write_manifest(self._run_dir, spec, device=choice.words, prior=_prior_of(spec))
         context = RunContext(
             folder=self._run_dir.path,
             emit=self._say_ordinary,
@@ -105,26 +197,26 @@ class _Attempt:
             device_words=choice.words,
         )
         context.check()
-        if isinstance(self._spec, TrainPriorSpec):
+        if isinstance(spec, TrainPriorSpec):
             from engine.pipelines import train_prior
 
-            train_prior.run(self._spec, context)
-        elif isinstance(self._spec, DpsSpec):
+            train_prior.run(spec, context)
+        elif isinstance(spec, DpsSpec):
             from engine.pipelines import dps
 
-            dps.run(self._spec, context)
-        elif isinstance(self._spec, TrainDenoiserSpec):
+            dps.run(spec, context)
+        elif isinstance(spec, TrainDenoiserSpec):
             from engine.pipelines import train_denoiser
 
-            train_denoiser.run(self._spec, context)
-        elif isinstance(self._spec, SdsSpec):
+            train_denoiser.run(spec, context)
+        elif isinstance(spec, SdsSpec):
             from engine.pipelines import sds
 
-            sds.run(self._spec, context)
-        elif isinstance(self._spec, KnownPosesSpec):
+            sds.run(spec, context)
+        elif isinstance(spec, KnownPosesSpec):
             from engine.pipelines import known_poses
 
-            known_poses.run(self._spec, context)
+            known_poses.run(spec, context)
 
     def _seconds(self) -> float:
         return time.monotonic() - self._began
@@ -138,6 +230,12 @@ class _Attempt:
             raise TypeError("a pipeline returns or raises; only the runner ends a run")
         self._say(event)
 
+    def _warn(self, words: str) -> None:
+        self._say(Notice(level="warning", message=words))
+
+    def _asked_to_stop(self) -> bool:
+        return self._cancel() or self._run_dir.cancel_requested()
+
     def _stop_wanted(self) -> bool:
         """Whether to stop; waits here while the run is paused."""
         if self._stop or self._cancel():
@@ -149,15 +247,19 @@ class _Attempt:
         self._asked = now
         self._stop = self._run_dir.cancel_requested()
         if not self._stop and self._run_dir.pause_requested():
-            self._say(Notice(level="info", message="Paused."))
-            while self._run_dir.pause_requested() and not (
-                self._cancel() or self._run_dir.cancel_requested()
-            ):
-                time.sleep(POLL_S)
-            self._stop = self._cancel() or self._run_dir.cancel_requested()
-            if not self._stop:
-                self._say(Notice(level="info", message="Going on."))
+            self._pause()
         return self._stop
+
+    def _pause(self) -> None:
+        self._say(Notice(level="info", message="Paused."))
+        if self._turn is not None:
+            self._turn.give_up()  # others may compute meanwhile
+        while self._run_dir.pause_requested() and not self._asked_to_stop():
+            time.sleep(POLL_S)
+        self._stop = self._asked_to_stop()
+        if not self._stop:
+            self._wait()
+            self._say(Notice(level="info", message="Going on."))
 
     def _trace(self) -> str:
         text = traceback.format_exc()
@@ -169,8 +271,8 @@ class _Attempt:
 
     def _unexpected(self, exc: Exception) -> Failed:
         trace = self._trace()
-        if any(words in str(exc).lower() for words in _OUT_OF_MEMORY):
-            where = "GPU" if "cuda" in str(exc).lower() or "mps" in str(exc).lower() else "computer"
+        if memory.is_out_of_memory(exc):
+            where = "GPU" if memory.on_gpu(exc) else "computer"
             return Failed(message=f"The {where} ran out of memory. {_LESS_MEMORY}", detail=trace)
         reason = str(exc).strip().splitlines()
         summary = f"{type(exc).__name__}: {reason[0]}" if reason else type(exc).__name__

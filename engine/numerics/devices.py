@@ -9,6 +9,7 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
 import torch
 
 from engine.errors import DeviceError
@@ -112,6 +113,13 @@ def cuda_words() -> str:
 def mps_words() -> str:
     """E.g. ``Apple GPU (arm64)``."""
     return f"Apple GPU ({platform.machine()})"
+
+
+def free_memory(device: torch.device) -> int:
+    """Bytes of memory that are free on a device; 0 where nobody says."""
+    if device.type == "cuda":
+        return int(torch.cuda.mem_get_info(device)[0])
+    return int(psutil.virtual_memory().available) if device.type == "cpu" else 0
 
 
 def _cuda_problem() -> str:

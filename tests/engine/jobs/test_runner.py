@@ -154,3 +154,38 @@ def test_training_goes_on_from_its_checkpoint(tmp_path: Path, training: Training
     assert isinstance(_ends(again), Completed)
     metrics = json.loads((again.results / "metrics.json").read_text())
     assert metrics["steps"] == 5
+
+
+def _while_it_runs(monkeypatch: pytest.MonkeyPatch, do: Callable[[], object]) -> None:
+    def run(spec: TrainPriorSpec, context: RunContext) -> None:
+        do()
+        (context.folder / "checkpoints" / "kept").touch()
+
+    monkeypatch.setattr(train_prior, "run", run)
+
+
+@pytest.mark.parametrize("how", ["changed", "removed"])
+def test_an_input_that_changes_during_a_run_is_told(run: RunDir, monkeypatch: pytest.MonkeyPatch, how: str):
+    clouds = Path(run.spec().clouds)
+    _while_it_runs(monkeypatch, clouds.unlink if how == "removed" else lambda: clouds.write_bytes(b"other"))
+    assert isinstance(_ends(run), Completed)
+    warned = [e.message for e in run.events() if isinstance(e, Notice) and e.level == "warning"]
+    assert warned == [
+        "clouds.npz was changed or removed while the run read it: results may mix two versions. "
+        "Run it again in another folder."
+    ]
+
+
+def test_a_run_does_not_go_on_with_another_input(run: RunDir, monkeypatch: pytest.MonkeyPatch):
+    clouds = Path(run.spec().clouds)
+    before = clouds.read_bytes()
+    monkeypatch.setattr(train_prior, "run", _raising(errors.Cancelled()))
+    (run.path / "checkpoints" / "kept").touch()
+    assert isinstance(_ends(run), Cancelled)
+    clouds.write_bytes(b"other")
+    again = RunDir.create(run.path, run.spec())
+    event = _ends(again)
+    assert isinstance(event, Failed)
+    assert "clouds.npz: This file is not what it was when the run began." in event.message
+    clouds.write_bytes(before)
+    assert isinstance(_ends(RunDir.create(run.path, run.spec())), Cancelled)
