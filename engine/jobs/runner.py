@@ -25,6 +25,7 @@ from engine.specs.sds import SdsSpec, TrainDenoiserSpec
 
 if TYPE_CHECKING:
     from engine.numerics.devices import DeviceChoice
+    from engine.pipelines.context import RunContext
 
 POLL_S = 0.05  # a file system is asked for requests at most this often
 Terminal = Completed | Cancelled | Failed
@@ -40,6 +41,7 @@ def run(
     cancel: Callable[[], bool] = lambda: False,
     *,
     priority: int | None = None,
+    compute: Callable[[JobSpec, RunContext], None] | None = None,
 ) -> Terminal:
     """Carry out a spec.
 
@@ -53,6 +55,7 @@ def run(
     cancel : asked at every step, besides the run directory's ``cancel`` file.
     priority : in the line of the device (:mod:`engine.jobs.device_queue`); None begins at once, for where
         something else hands out devices.
+    compute : a part of the run (:mod:`engine.jobs.part_runner`); None computes it all.
 
     Returns
     -------
@@ -64,7 +67,7 @@ def run(
         If the directory is being computed by another process, or its events can't be written.
     """
     with run_dir.locked(), run_dir.writer() as writer:
-        return _Attempt(spec, run_dir, writer, emit, cancel, priority).terminal()
+        return _Attempt(spec, run_dir, writer, emit, cancel, priority, compute).terminal()
 
 
 def warm_up() -> None:
@@ -82,7 +85,9 @@ class _Attempt:
         emit: Emit,
         cancel: Callable[[], bool],
         priority: int | None,
+        compute: Callable[[JobSpec, RunContext], None] | None,
     ) -> None:
+        self._part = compute
         self._spec, self._run_dir, self._writer = spec, run_dir, writer
         self._emit, self._cancel = emit, cancel
         self._priority, self._index = priority, 0
@@ -188,7 +193,8 @@ class _Attempt:
         from engine.pipelines.context import RunContext
 
         require_same_inputs(self._run_dir, spec)
-        write_manifest(self._run_dir, spec, device=choice.words, prior=_prior_of(spec))
+        if self._part is None or self._run_dir.manifest() is None:  # parts share the run's
+            write_manifest(self._run_dir, spec, device=choice.words, prior=_prior_of(spec))
         context = RunContext(
             folder=self._run_dir.path,
             emit=self._say_ordinary,
@@ -197,7 +203,9 @@ class _Attempt:
             device_words=choice.words,
         )
         context.check()
-        if isinstance(spec, TrainPriorSpec):
+        if self._part is not None:
+            self._part(spec, context)
+        elif isinstance(spec, TrainPriorSpec):
             from engine.pipelines import train_prior
 
             train_prior.run(spec, context)
