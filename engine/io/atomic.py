@@ -14,6 +14,13 @@ from numpy.typing import NDArray
 
 from engine.errors import VerglasError
 
+_PART = ".part"
+
+
+def unfinished(path: Path) -> bool:
+    """Whether a name is that of a file that was being written: left over where a process was killed."""
+    return path.name.startswith(".") and _PART in path.suffixes
+
 
 @contextmanager
 def atomic_path(path: str | Path) -> Iterator[Path]:
@@ -31,7 +38,8 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     temporary = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=".", suffix=f".part{''.join(path.suffixes)}", dir=path.parent)
+        suffix = "".join((_PART, *path.suffixes))
+        handle, name = tempfile.mkstemp(prefix=".", suffix=suffix, dir=path.parent)
         os.close(handle)
         temporary = Path(name)
         yield temporary

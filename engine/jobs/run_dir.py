@@ -10,13 +10,13 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from engine.errors import RunError
 from engine.events import Cancelled, Completed, Event, Failed
-from engine.io.atomic import write_text
+from engine.io.atomic import unfinished, write_text
 from engine.jobs import event_log, run_lock
 from engine.jobs.event_log import EventWriter, Tail
 from engine.specs import codec
@@ -65,7 +65,7 @@ class RunDir:
                 raise RunError("This is a file, but a run needs a folder.", "Choose another name.", path)
             if (path / "spec.json").exists():
                 run._reopen(spec)
-            elif path.is_dir() and any(path.iterdir()):
+            elif path.is_dir() and _holds_others(path):
                 raise RunError(
                     "The folder is not empty and holds no run.", "Choose a new or empty folder.", path
                 )
@@ -185,9 +185,19 @@ class RunDir:
             content = json.loads((self.path / "manifest.json").read_text(encoding="utf-8"))
         except FileNotFoundError:
             return None
-        except (OSError, ValueError) as exc:
+        except (OSError, ValueError, RecursionError) as exc:
             raise RunError(f"The manifest is damaged ({exc}).", "", self.path / "manifest.json") from exc
         return content if isinstance(content, dict) else None
+
+    def sweep(self) -> None:
+        """Remove files that a killed process left half-written; for the holder of the lock."""
+        parts = (run_lock.read_holder(lock) for lock in self.path.glob("parts/*/lock"))
+        if any(part is not None and part.alive for part in parts):
+            return  # what they write now is not left over
+        for path in self.path.rglob(".*"):
+            if unfinished(path) and path.is_file():
+                with suppress(OSError):
+                    path.unlink()
 
     # ---- events -------------------------------------------------------------------------------
 
@@ -298,3 +308,12 @@ class RunDir:
         except OSError:
             return ""
         return "\n".join(lines[-count:])
+
+
+def _holds_others(folder: Path) -> bool:
+    """Whether there is more than an attempt to make a run left that was cut off."""
+    for path in folder.iterdir():
+        ours = path.is_dir() and path.name in _FOLDERS and not any(path.iterdir())
+        if not ours and not unfinished(path):
+            return True
+    return False

@@ -67,6 +67,7 @@ def run(
         If the directory is being computed by another process, or its events can't be written.
     """
     with run_dir.locked(), run_dir.writer() as writer:
+        run_dir.sweep()
         return _Attempt(spec, run_dir, writer, emit, cancel, priority, compute).terminal()
 
 
