@@ -29,7 +29,7 @@ from engine.io.mrc import read_volume
 from engine.io.volumes import REFERENCE, SdsResults, write_map, write_prepared
 from engine.metrics.volumes import aligned_fsc, soft_sphere
 from engine.numerics.symmetry import point_group
-from engine.pipelines import sds_consensus, sds_volumes
+from engine.pipelines import sds_consensus, sds_motion, sds_volumes
 from engine.pipelines.context import RunContext
 from engine.pipelines.telling import Telling, correlations
 from engine.priors.empirical import EmpiricalDenoiser
@@ -173,6 +173,18 @@ def _earlier_seconds(path: Path) -> dict[str, float]:
     except InputError:
         return {}
     return {str(k): float(v) for k, v in found.items() if isinstance(v, int | float) and 0 <= v < 1e9}
+
+
+def prepare_parts(spec: SdsSpec, context: RunContext) -> None:
+    """What all volumes share: the consensus with its poses, and which images are alike.
+
+    A run that is divided (:mod:`engine.jobs.parts`) does this once, before any part. Raises as :func:`run`.
+    """
+    setting = _prepare(spec, context)
+    sds_volumes.wanted(setting)
+    metrics: dict[str, Any] = {"notes": []}
+    sds_consensus.make(setting, metrics)
+    sds_motion.make(setting, metrics)
 
 
 def run(spec: SdsSpec, context: RunContext) -> None:
