@@ -22,11 +22,13 @@ from engine.commands import (
     doctoring,
     ensembles,
     fetching,
+    lanes,
     priors,
     queueing,
     running,
     shapes,
     simulating,
+    submitting,
     training,
     windows,
 )
@@ -56,6 +58,10 @@ data_app = typer.Typer(
 
 app.command("run")(running.run)
 app.command("queue")(queueing.queue)
+app.command("submit")(submitting.submit)
+app.command("status")(submitting.status)
+app.add_typer(lanes.app, name="lanes")
+app.command("run-part", hidden=True)(submitting.run_part)
 app.add_typer(train_app, name="train")
 train_app.command("prior")(training.train_prior)
 train_app.command("denoiser")(training.train_denoiser)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from engine.commands import summaries
 from engine.commands.display import RunDisplay, duration
@@ -17,6 +17,9 @@ from engine.events import Cancelled, Completed, Failed
 from engine.jobs.run_dir import RunDir
 from engine.specs.codec import input_files
 from engine.specs.job import JobSpec
+
+if TYPE_CHECKING:
+    from engine.pipelines.context import RunContext
 
 _BAD_INPUT = {"InputError", "SpecError", "PriorError", "DeviceError"}
 
@@ -46,12 +49,20 @@ class Interrupts:
                 signal.signal(number, handler)
 
 
-def carry_out(spec: JobSpec, out: Path, *, as_json: bool, priority: int | None = 0) -> int:
+def carry_out(
+    spec: JobSpec,
+    out: Path,
+    *,
+    as_json: bool,
+    priority: int | None = 0,
+    compute: Callable[[JobSpec, RunContext], None] | None = None,
+) -> int:
     """Run a spec in this process and say how it went; the exit status.
 
     Parameters
     ----------
     priority : in the line of its device; None begins at once.
+    compute : how, where it isn't as usual.
 
     Raises
     ------
@@ -74,7 +85,9 @@ def carry_out(spec: JobSpec, out: Path, *, as_json: bool, priority: int | None =
             from engine.jobs import runner
 
             try:
-                event = runner.run(spec, run, display, lambda: interrupts.asked, priority=priority)
+                event = runner.run(
+                    spec, run, display, lambda: interrupts.asked, priority=priority, compute=compute
+                )
             except RunError as exc:  # its events can't be written: a full disk, mostly
                 event = Failed(message=str(exc))
     metrics = _metrics(run)

@@ -14,8 +14,8 @@ from engine.io import prior_facts, prior_library
 from engine.io.prior_library import PriorEntry
 
 
-class _ListsByDefault(TyperGroup):
-    """`verglas priors` alone lists them."""
+class ListsByDefault(TyperGroup):
+    """A group of commands that alone lists what there is: its command `list`."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Put the command in where there is none."""
@@ -23,7 +23,7 @@ class _ListsByDefault(TyperGroup):
 
 
 app = typer.Typer(
-    cls=_ListsByDefault,
+    cls=ListsByDefault,
     rich_markup_mode=None,
     help="List the priors at hand, keep priors of your own, and show what a prior knows.\n\n"
     "Without a command: the priors that come with Verglas, then yours. A run description names one of "

@@ -37,6 +37,12 @@ def run(
         int, typer.Option(min=-9, max=9, help="In the line of runs that wait for the same device.")
     ] = 0,
     now: Annotated[bool, typer.Option("--now", help="Begin at once, whatever else computes.")] = False,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Processes that share samples or volumes on this CPU.")
+    ] = None,
+    devices: Annotated[
+        str | None, typer.Option(metavar="cuda:0,cuda:1", help="GPUs that share samples or volumes.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the outcome as JSON, for scripts.")] = False,
 ) -> int:
     """Compute what a run description asks for.
@@ -50,6 +56,7 @@ def run(
       verglas run sim/job.toml --out result     draws the ensemble
       verglas run sim/job.toml --out quick --preset "quick look"
       verglas run sim/job.toml --out gpu --device cuda --samples 20
+      verglas run sim/job.toml --out gpus --devices cuda:0,cuda:1
 
     \b
     Options given here win over the description. One run computes on a device at a time: others wait for
@@ -69,4 +76,14 @@ def run(
     }
     if changes:
         description = codec.validate(description.model_dump(mode="json") | changes)
-    return carry_out(description, out, as_json=as_json, priority=None if now else priority)
+    queue = None if now else priority
+    if workers is None and devices is None:
+        return carry_out(description, out, as_json=as_json, priority=queue)
+    from engine.jobs.local_parts import divided, places  # imports torch
+
+    wanted = places(workers, devices)
+    usual = "cpu" if devices is None or "cpu" in devices else "cuda"
+    if device is None and description.device != usual:
+        description = codec.validate(description.model_dump(mode="json") | {"device": usual})
+    compute = divided(description, wanted)
+    return carry_out(description, out, as_json=as_json, priority=queue, compute=compute)
