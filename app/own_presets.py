@@ -68,7 +68,7 @@ class OwnPresets:
             if path.stat().st_size > _LARGEST:
                 raise ValueError("far too large")
             return tomllib.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as exc:
+        except (OSError, ValueError, RecursionError) as exc:
             raise SpecError(f"The preset “{name}” can't be read ({exc}).", "Delete it.", path) from exc
 
     def delete(self, kind: str, name: str) -> None:

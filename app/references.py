@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
-import zlib
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,6 +10,7 @@ from numpy.typing import NDArray
 
 from app.surfaces import Density, profile_of
 from engine.errors import InputError
+from engine.io import npy
 from engine.io.mrc_header import HEADER_BYTES, looks_like_mrc
 from engine.io.points import npz_shapes, read_points
 from engine.io.reduced_map import read_reduced
@@ -143,8 +142,8 @@ def _archive(path: Path) -> Reference:
         raise InputError("The archive's atoms can't be used.", "`coords` must be (n, 3) in Å.", path)
     try:
         with np.load(path, allow_pickle=False) as archive:
-            coords = archive["coords"].astype(np.float32)
-    except (zipfile.BadZipFile, zlib.error, OSError, EOFError, ValueError, KeyError, MemoryError) as exc:
+            coords = npy.member(archive, "coords").astype(np.float32)
+    except npy.DAMAGE as exc:
         raise InputError("The archive is damaged or cut off.", "Copy or write it again.", path) from exc
     return _points(path, coords)
 

@@ -164,7 +164,7 @@ def _load_spread(path: Path) -> NDArray[np.float32] | None:
         spread = read_npy(path)
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, EOFError) as exc:
+    except (OSError, ValueError) as exc:
         raise RunError(f"The spread can't be read ({exc}).", "", path) from exc
     return np.asarray(spread, np.float32).ravel()
 
@@ -174,6 +174,6 @@ def _load_metrics(path: Path) -> dict[str, Any]:
         content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError) as exc:
+    except (OSError, ValueError, RecursionError) as exc:
         raise RunError(f"The metrics can't be read ({exc}).", "", path) from exc
     return content if isinstance(content, dict) else {}

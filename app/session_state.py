@@ -115,7 +115,8 @@ def files_of(state: dict[str, Any]) -> Iterator[str]:
     """Every file that a state names."""
     points, shown = _table(state, "points"), _table(state, "shown")
     for row in points.get("evidence", []) if isinstance(points.get("evidence"), list) else []:
-        yield from (p for p in row.get("paths", []) if isinstance(p, str)) if isinstance(row, dict) else ()
+        paths = row.get("paths") if isinstance(row, dict) else None
+        yield from (p for p in paths if isinstance(p, str)) if isinstance(paths, list) else ()
     for table, key in (("averages", "path"), ("volumes", "truth")):
         yield from _named(_table(state, table).get(key))
     yield from (p for p in _table(_table(state, "prior"), "sources").values() if isinstance(p, str))

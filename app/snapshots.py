@@ -16,6 +16,7 @@ from app.background import Background
 from app.newest import Newest
 from engine.errors import InputError
 from engine.events import ImagesSnapshot, MapSnapshot, Snapshot
+from engine.io import npy
 
 INTERVAL_S = 0.1
 MAX_SNAPSHOT_BYTES = 2_000_000_000
@@ -55,10 +56,8 @@ def load_images(path: Path) -> NDArray[np.float32]:
 
 
 def read_npy(path: Path) -> NDArray[Any]:
-    """One array; not ``np.load``, which also takes archives and pickles apart."""
-    with open(path, "rb") as handle:
-        array: NDArray[Any] = np.lib.format.read_array(handle, allow_pickle=False)
-    return array
+    """One array of numbers. Raises OSError, or ValueError for anything else."""
+    return npy.read_array(path)
 
 
 def _load(path: Path) -> NDArray[np.float32]:

@@ -10,6 +10,7 @@ import json
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, fields
+from types import NoneType
 from typing import Any, ClassVar, Literal
 
 
@@ -176,12 +177,39 @@ def to_line(event: Event) -> str:
 def from_line(line: str) -> Event:
     """Inverse of :func:`to_line`.
 
-    Raises ValueError for text that is not an event of this version.
+    Raises ValueError for text that is not an event of this version: also for values of another type, and
+    for paths that lead out of the run's folder, which may come from anybody.
     """
     try:
         payload: dict[str, Any] = json.loads(line)
         cls = _BY_TYPE[payload.pop("type")]
-        known = {f.name for f in fields(cls)}
-        return cls(**{k: v for k, v in payload.items() if k in known})
-    except (KeyError, TypeError, AttributeError, json.JSONDecodeError) as exc:
+        known = _ALLOWED[cls.type]
+        values = {k: v for k, v in payload.items() if k in known}
+        if not all(_fits(name, value, known[name]) for name, value in values.items()):
+            raise TypeError("a value of another type")
+        return cls(**values)
+    except (KeyError, TypeError, AttributeError, RecursionError, ValueError) as exc:
         raise ValueError(f"not an event: {line[:120]!r}") from exc
+
+
+def _allowed(cls: type[Event]) -> dict[str, tuple[type, ...]]:
+    """What may stand in each field, as JSON has it."""
+    kinds: dict[str, tuple[type, ...]] = {
+        "int": (int, float),
+        "float": (int, float),
+        "float | None": (int, float, NoneType),
+        "dict[str, float]": (dict,),
+    }
+    return {f.name: kinds.get(str(f.type), (str,)) for f in fields(cls)}
+
+
+_ALLOWED = {name: _allowed(cls) for name, cls in _BY_TYPE.items()}
+
+
+def _fits(name: str, value: Any, kinds: tuple[type, ...]) -> bool:
+    if isinstance(value, bool) or not isinstance(value, kinds):
+        return False
+    if name == "path" and isinstance(value, str):
+        parts = value.replace("\\", "/").split("/")
+        return not (value.startswith(("/", "\\")) or ".." in parts or ":" in parts[0] or "\0" in value)
+    return not isinstance(value, dict) or all(isinstance(v, int | float) for v in value.values())

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,8 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.errors import InputError
+from engine.io import npy
 
 _FORMAT_ADVICE = "A file of clouds is an npz with an array `points` of shape (clouds, points, 3) in [-1, 1]³."
+_LARGEST_BYTES = 64 << 30
 
 
 @dataclass(frozen=True)
@@ -44,9 +44,12 @@ def read_clouds(path: str | Path) -> CloudSet:
     if not path.is_file():
         raise InputError("There is no such file.", _FORMAT_ADVICE, path)
     try:
+        npy.check_expansion(path, _FORMAT_ADVICE, _LARGEST_BYTES)
         with open(path, "rb") as handle, np.load(handle, allow_pickle=False) as archive:
-            arrays = {k: archive[k] for k in ("points", "name", "scale_A") if k in archive}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error, TypeError, AttributeError) as exc:
+            arrays = {k: npy.member(archive, k) for k in ("points", "name", "scale_A") if k in archive}
+    except InputError:
+        raise
+    except npy.DAMAGE as exc:
         raise InputError("The file can't be read as npz.", _FORMAT_ADVICE, path) from exc
     points = arrays.get("points")
     if points is None or points.ndim != 3 or points.shape[2] != 3 or points.dtype.kind != "f":
@@ -67,8 +70,14 @@ def read_clouds(path: str | Path) -> CloudSet:
     scale = arrays.get("scale_A")
     if (names is not None and names.shape != (count,)) or (scale is not None and scale.shape != (count,)):
         raise InputError("`name` or `scale_A` does not have one entry per cloud.", _FORMAT_ADVICE, path)
+    if scale is not None and (scale.dtype.kind not in "fiu" or not np.isfinite(scale).all()):
+        raise InputError("`scale_A` holds no finite numbers.", _FORMAT_ADVICE, path)
+    try:
+        called = npy.texts(names) if names is not None else tuple(f"cloud {i + 1}" for i in range(count))
+    except ValueError as exc:
+        raise InputError(f"`name` is damaged: {exc}.", _FORMAT_ADVICE, path) from exc
     return CloudSet(
         points,
-        tuple(str(n) for n in names) if names is not None else tuple(f"cloud {i + 1}" for i in range(count)),
+        called,
         np.asarray(scale, dtype=np.float64) if scale is not None else np.ones(count),
     )

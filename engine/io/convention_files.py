@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.errors import InputError
+from engine.io import npy
 from engine.io.convention_check import MOST_IMAGES, Findings, check
 from engine.io.limits import MAX_COORDINATE_A, MAX_POINTS
 from engine.io.mrc import read_images, read_volume, write_images
@@ -209,8 +208,10 @@ def _atoms(path: Path) -> NDArray[np.float64] | None:
         return None
     try:
         with np.load(path, allow_pickle=False) as archive:
-            found = np.asarray(archive["coords"], np.float64)
-    except (zipfile.BadZipFile, zlib.error, OSError, EOFError, ValueError, KeyError) as exc:
+            found = np.asarray(npy.member(archive, "coords"), np.float64)
+        if found.shape != shape:
+            raise ValueError("another array of the same name")
+    except npy.DAMAGE as exc:
         raise InputError("The npz archive is damaged or cut off.", "Copy it again.", path) from exc
     if not np.isfinite(found).all() or np.abs(found).max(initial=0.0) > MAX_COORDINATE_A:
         raise InputError("Some coordinates are not finite or absurdly large.", "Write it again.", path)

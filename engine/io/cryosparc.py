@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.errors import InputError
+from engine.io import npy
 from engine.io.image_references import ImageReferences
 from engine.io.limits import MAX_VOXELS, PIXEL_SIZE_RANGE_A
 from engine.io.streams import check_file, fill, head, is_gzipped, open_bytes, refuse_foreign
@@ -63,11 +64,8 @@ def _header(path: Path) -> tuple[tuple[int, ...], np.dtype[Any], int]:
         raise InputError("This is not a cryoSPARC dataset.", _ADVICE, path)
     handle = io.BytesIO(start)
     try:
-        version = np.lib.format.read_magic(handle)
-        one = version == (1, 0)
-        read = np.lib.format.read_array_header_1_0 if one else np.lib.format.read_array_header_2_0
-        shape, _, dtype = read(handle, max_header_size=_HEADER_BYTES)
-    except (ValueError, EOFError, TypeError, SyntaxError, RecursionError, OverflowError) as exc:
+        shape, _, dtype = npy.read_header(handle, _HEADER_BYTES)
+    except ValueError as exc:
         if b"|O" in start[:8192]:
             raise _of_objects(path) from exc
         raise InputError("The dataset's header is damaged.", _COPY_AGAIN, path) from exc
@@ -77,7 +75,7 @@ def _header(path: Path) -> tuple[tuple[int, ...], np.dtype[Any], int]:
         raise InputError("This is a NumPy array, not a cryoSPARC dataset.", _ADVICE, path)
     if not 0 < shape[0] <= MAX_VOXELS or dtype.itemsize == 0:
         raise InputError("The dataset holds no records.", _ADVICE, path)
-    return tuple(int(n) for n in shape), dtype, handle.tell()
+    return shape, dtype, handle.tell()
 
 
 def _of_objects(path: Path) -> InputError:
@@ -110,7 +108,10 @@ def read_references(path: str | Path) -> ImageReferences:
     indices = table["blob/idx"].astype(np.int64)
     if (indices < 0).any() or (indices > 2**31 - 1).any():
         raise InputError("Some of the dataset's indices are impossible.", _COPY_AGAIN, path)
-    names = tuple(_text(value) for value in table["blob/path"].tolist())
+    try:
+        names = npy.texts(table["blob/path"])
+    except ValueError as exc:
+        raise InputError(f"The dataset's paths are damaged: {exc}.", _COPY_AGAIN, path) from exc
     notes: list[str] = []
     resolutions = _column(table, "blob/res_A")
     if resolutions is not None:
@@ -124,10 +125,6 @@ def read_references(path: str | Path) -> ImageReferences:
         resolutions,
         tuple(notes),
     )
-
-
-def _text(value: bytes | str) -> str:
-    return value.decode("utf-8", "replace") if isinstance(value, bytes) else value
 
 
 def _column(table: NDArray[Any], name: str) -> NDArray[np.float64] | None:

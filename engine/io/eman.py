@@ -28,7 +28,7 @@ LST_MAGIC = ("#LSX", "#LST")
 _COPY_AGAIN = "Copy it again, or export it anew from EMAN2."
 _MAX_IMAGES = 1_000_000
 _DEFLATE = 1032
-_LST_LINE = re.compile(r"\s*(\d+)\s+(\S.*?)\s*(?:\t.*|\{.*)?$")
+_LST_LINE = re.compile(r"\s*(\d{1,10})\s+(\S.*?)\s*(?:\t.*|\{.*)?$", re.ASCII)
 
 
 @contextmanager
@@ -43,7 +43,7 @@ def _images(path: Path) -> Iterator[tuple[h5py.Group, list[str]]]:
                     "Convert it to MRC in the program that made it.",
                     path,
                 )
-            names = [name for name in group if name.isdecimal()]
+            names = [name for name in group if re.fullmatch(r"[0-9]{1,9}", name)]
             if not names:
                 raise InputError("The file holds no images.", _COPY_AGAIN, path)
             if len(names) > _MAX_IMAGES:

@@ -7,13 +7,13 @@ version. Nothing in it is pickled.
 
 from __future__ import annotations
 
-import zipfile
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from engine.errors import InputError
+from engine.io import npy
 from engine.io.atomic import atomic_path
 from engine.types import Ensemble, Frame
 
@@ -62,7 +62,12 @@ def read_ensemble(path: str | Path) -> Ensemble:
     parts = _read_archive(path)
     points, energies, seeds = parts["points_A"], parts["energies"], parts["seeds"]
     frame, names = parts["frame"], parts["observation_names"]
-    kind = str(parts["kind"])
+    try:
+        (kind,), called = npy.texts(parts["kind"]), npy.texts(names)
+    except ValueError as exc:
+        raise InputError(
+            f"The ensemble is damaged: a text in it can't be read ({exc}).", _ADVICE, path
+        ) from exc
     checks = {
         "the points are not an array of shape (samples, points, 3)": points.ndim == 3
         and points.shape[-1] == 3
@@ -77,8 +82,8 @@ def read_ensemble(path: str | Path) -> Ensemble:
         and names.dtype.kind == "U"
         and energies.dtype.kind == "f"
         and seeds.dtype.kind in "iu"
-        and energies.shape == (len(points), len(names))
-        and seeds.shape == (len(points),),
+        and energies.shape == (*points.shape[:1], len(called))
+        and seeds.shape == points.shape[:1],
     }
     wrong = [problem for problem, fine in checks.items() if not fine]
     if wrong:
@@ -91,7 +96,7 @@ def read_ensemble(path: str | Path) -> Ensemble:
         kind="posterior" if kind == "posterior" else "optimum",
         frame=Frame((x, y, z), scale),
         energies=energies.astype(np.float32, copy=False),
-        observation_names=tuple(str(n) for n in names),
+        observation_names=called,
         seeds=seeds.astype(np.int64, copy=False),
     )
 
@@ -99,10 +104,7 @@ def read_ensemble(path: str | Path) -> Ensemble:
 def _read_archive(path: Path) -> dict[str, NDArray[np.generic]]:
     """All fields, unpacked, after the cheap checks that keep a hostile file from filling memory."""
     try:
-        with zipfile.ZipFile(path) as archive:
-            size = sum(entry.file_size for entry in archive.infolist())
-        if size > LARGEST_BYTES:
-            raise InputError(f"The file would unpack to {size / 2**30:.0f} GiB.", _ADVICE, path)
+        npy.check_expansion(path, _ADVICE, LARGEST_BYTES)
         with np.load(path, allow_pickle=False) as archive:
             missing = [name for name in _FIELDS if name not in archive.files]
             if missing or str(archive["format"]) != FORMAT:
@@ -114,16 +116,14 @@ def _read_archive(path: Path) -> dict[str, NDArray[np.generic]]:
                     "Update Verglas.",
                     path,
                 )
-            return {name: archive[name] for name in _FIELDS}
+            return {name: npy.member(archive, name) for name in _FIELDS}
+    except InputError:
+        raise
     except FileNotFoundError:
         raise InputError("The file doesn't exist.", "Check the path.", path) from None
     except OSError as exc:
         raise InputError(f"The file can't be read ({exc.strerror or exc}).", "Check the path.", path) from exc
     except MemoryError:
         raise InputError("The file doesn't fit into memory.", _ADVICE, path) from None
-    except (zipfile.BadZipFile, ValueError, TypeError, KeyError, EOFError, zipfile.LargeZipFile) as exc:
+    except npy.DAMAGE as exc:
         raise InputError("The file is not an ensemble, or it is damaged.", _ADVICE, path) from exc
-    except Exception as exc:  # zlib.error, NotImplementedError and what else a damaged zip can raise
-        if isinstance(exc, InputError):
-            raise
-        raise InputError("The file is damaged.", _ADVICE, path) from exc

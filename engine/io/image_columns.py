@@ -69,7 +69,9 @@ def _of_dataset(table: NDArray[Any]) -> ImageColumns:
     rotations = None
     for name in _POSES:
         poses = table[name] if name in (table.dtype.names or ()) else None
-        if poses is not None and poses.shape[1:] == (3,) and np.isfinite(poses).all():
+        if poses is None or poses.shape[1:] != (3,) or poses.dtype.kind not in "fiu":
+            continue
+        if np.isfinite(poses).all():
             rotations = np.asarray(conventions.cryosparc_to_rotation(poses.astype(np.float64)))
             break
     return ImageColumns(_telling(found), rotations)

@@ -47,8 +47,11 @@ def find_beside(name: str, path: Path) -> Path:
     """The file that another file names.
 
     Programs write names relative to the project's folder, and files move. A file of that name beside
-    ``path`` is taken first, then the relative name under ``path``'s folder and the folders above it.
-    Absolute names and ``..`` are never followed: only their last part counts.
+    ``path`` is taken first, then the relative name under ``path``'s folder and the folders above it, up to
+    four, which is how deep RELION and cryoSPARC keep their jobs in a project. Absolute names and ``..`` are
+    never followed: only their last part counts. Nor is a relative name looked for from the root of the file
+    system or the folder of all users' folders, which are nobody's project, nor one with hidden folders in it.
+    Links that the user has put into the project are followed, as RELION's imports make them.
 
     Parameters
     ----------
@@ -68,16 +71,24 @@ def find_beside(name: str, path: Path) -> Path:
         raise InputError(f"It names no file of images: {name[:80]!r}.", "Export it anew.", path)
     folder = path.resolve().parent
     places = [folder / last]
-    if parts:
-        places += [above.joinpath(*parts) for above in [folder, *folder.parents][: _LEVELS_UP + 1]]
+    if parts and not any(part.startswith(".") for part in parts):
+        places += [above.joinpath(*parts) for above in _projects(folder)]
     for place in places:
         try:
             if place.is_file():
                 return place
         except OSError:
             continue
+    outside = " Names that lead out of its project are not followed." if not parts else ""
     raise InputError(
-        f"The file of images that it names is not there: {name[:120]}.",
+        f"The file of images that it names is not there: {name[:120]}.{outside}",
         f"Put {last[:80]} beside {path.name}, or open the stack itself.",
         path,
     )
+
+
+def _projects(folder: Path) -> list[Path]:
+    """The folder and those above it that may be a project's."""
+    homes = Path.home().parent
+    above = [place for place in folder.parents if place != homes and place != place.parent]
+    return [folder, *above[:_LEVELS_UP]]

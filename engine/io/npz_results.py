@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
-import zlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.errors import InputError
+from engine.io import npy
 from engine.io.atomic import atomic_path
 
 LARGEST_BYTES = 64 << 20
@@ -39,19 +38,17 @@ def read_arrays(
         If the file is missing, damaged, too large, or lacks an array.
     """
     try:
-        with zipfile.ZipFile(path) as archive:
-            if sum(entry.file_size for entry in archive.infolist()) > LARGEST_BYTES:
-                raise InputError(f"The file would unpack to more than a {what} holds.", ADVICE, path)
+        npy.check_expansion(path, ADVICE, LARGEST_BYTES)
         with np.load(path, allow_pickle=False) as archive:
             missing = [name for name in required if name not in archive.files]
             if missing:
                 raise InputError(f"The {what} lacks {', '.join(missing)}.", ADVICE, path)
-            return {name: archive[name] for name in (*required, *optional) if name in archive.files}
+            return {
+                name: npy.member(archive, name) for name in (*required, *optional) if name in archive.files
+            }
     except FileNotFoundError:
         raise InputError("There is no such file.", ADVICE, path) from None
     except InputError:
         raise
-    except (OSError, zipfile.BadZipFile, zlib.error, ValueError, KeyError, EOFError) as exc:
-        raise InputError(f"The {what} is damaged.", ADVICE, path) from exc
-    except (NotImplementedError, MemoryError, RuntimeError, TypeError, OverflowError, SyntaxError) as exc:
+    except npy.DAMAGE as exc:
         raise InputError(f"The {what} is damaged.", ADVICE, path) from exc

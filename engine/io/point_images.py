@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-import zipfile
-import zlib
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +12,7 @@ from scipy.spatial import cKDTree
 
 from engine.conventions import image_centre
 from engine.errors import InputError
+from engine.io import npy
 from engine.io.limits import MAX_POINTS
 from engine.io.points import npz_shapes
 from engine.types import ClassAverages
@@ -77,8 +76,10 @@ def render(path: str | Path) -> ClassAverages:
         )
     try:
         with np.load(path, allow_pickle=False) as archive:
-            arrays = [np.asarray(archive[n], np.float64) for n in names]
-    except (zipfile.BadZipFile, zlib.error, OSError, EOFError, ValueError, KeyError, MemoryError) as exc:
+            arrays = [np.asarray(npy.member(archive, n), np.float64) for n in names]
+        if [a.shape for a in arrays] != [shapes[n][0] for n in names]:
+            raise ValueError("another array of the same name")
+    except npy.DAMAGE as exc:
         raise InputError("The npz archive is damaged or cut off.", "Copy or write it again.", path) from exc
     sets = list(arrays[0]) if names == ("points",) else arrays
     everything = np.concatenate(sets)

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.errors import InputError
+from engine.io import npy
 
 
 @dataclass(frozen=True)
@@ -133,9 +134,9 @@ def read_point_values(results: Path, points: int) -> PointValues:
     found: dict[str, NDArray[np.float64]] = {}
     for name in MEANINGS:
         try:
-            values = np.load(results / f"{name}.npy", allow_pickle=False)
-        except (OSError, ValueError, EOFError):
+            values = npy.read_array(results / f"{name}.npy")
+        except (OSError, ValueError):
             continue
-        if values.shape == (points,) and bool(np.isfinite(values).all()):
+        if values.shape == (points,) and values.dtype.kind in "fiu" and bool(np.isfinite(values).all()):
             found[name] = values.astype(np.float64)
     return PointValues(**found)

@@ -12,7 +12,6 @@ from __future__ import annotations
 import io
 import re
 import zipfile
-import zlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -20,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.errors import InputError, VerglasError
+from engine.io import npy
 from engine.io.atomic import atomic_path, write_text
 from engine.io.limits import MAX_COORDINATE_A, MAX_POINT_TEXT_BYTES, MAX_POINTS
 from engine.io.streams import check_file, head, read_text
@@ -209,24 +209,12 @@ def npz_shapes(path: Path) -> dict[str, tuple[tuple[int, ...], str]]:
                     continue
                 # Headers are short; reading no more keeps one that claims gigabytes from having them.
                 with archive.open(entry) as entry_stream:
-                    handle = io.BytesIO(entry_stream.read(_NPY_HEADER_BYTES))
-                    version = np.lib.format.read_magic(handle)
-                    read = (
-                        np.lib.format.read_array_header_1_0
-                        if version == (1, 0)
-                        else np.lib.format.read_array_header_2_0
-                    )
-                    shape, _, dtype = read(handle)
-                found[entry.filename.removesuffix(".npy")] = (tuple(int(n) for n in shape), str(dtype))
-    except (
-        zipfile.BadZipFile,
-        zlib.error,
-        OSError,
-        EOFError,
-        ValueError,
-        NotImplementedError,
-        RuntimeError,
-    ) as exc:
+                    shape, _, dtype = npy.read_header(io.BytesIO(entry_stream.read(_NPY_HEADER_BYTES)))
+                found[entry.filename.removesuffix(".npy")] = (
+                    shape,
+                    dtype.str if dtype.kind == "V" else str(dtype),
+                )
+    except npy.DAMAGE as exc:
         raise InputError("The npz archive is damaged or cut off.", "Copy or write it again.", path) from exc
     return found
 
@@ -251,9 +239,11 @@ def _read_npz(path: Path) -> tuple[NDArray[np.float64], NDArray[np.float64] | No
         raise InputError(f"`weights` has shape {shapes['weights'][0]}, not {shape[:1]}.", _NPZ_ADVICE, path)
     try:
         with np.load(path, allow_pickle=False) as archive:
-            points = archive["points"].astype(np.float64)
-            weights = archive["weights"].astype(np.float64) if "weights" in shapes else None
-    except (zipfile.BadZipFile, zlib.error, OSError, EOFError, ValueError, KeyError, MemoryError) as exc:
+            points = npy.member(archive, "points").astype(np.float64)
+            weights = npy.member(archive, "weights").astype(np.float64) if "weights" in shapes else None
+        if points.shape != shape or (weights is not None and weights.shape != shape[:1]):
+            raise ValueError("another array of the same name")
+    except npy.DAMAGE as exc:
         raise InputError("The npz archive is damaged or cut off.", "Copy or write it again.", path) from exc
     return points, weights
 

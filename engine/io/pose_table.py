@@ -145,7 +145,10 @@ def read_poses(results: str | Path, *, pixel_size_A: float = 0.0) -> PoseTable:
 
     path = Path(results)
     path = path / CSV_NAME if path.is_dir() else path
-    rows = list(csv.reader(io.StringIO(read_text(path, limit=LARGEST_BYTES))))
+    try:
+        rows = list(csv.reader(io.StringIO(read_text(path, limit=LARGEST_BYTES))))
+    except csv.Error as exc:
+        raise InputError(f"The table of poses is damaged ({exc}).", _ADVICE, path) from exc
     header, body = (rows[0], [row for row in rows[1:] if row]) if rows else ([], [])
     missing = [name for name in COLUMNS if name not in header]
     if missing:

@@ -199,6 +199,8 @@ def _of_dataset(path: Path, pixel_size_A: float | None) -> Poses:
             "Give the particles of a refinement; their poses may be in its passthrough file.",
             path,
         )
+    if any(table[f"{group}/{name}"].dtype.kind not in "fiu" for name in ("pose", "shift")):
+        raise InputError("The dataset's poses are no numbers.", "Copy or export it again.", path)
     pose, shift = (np.asarray(table[f"{group}/{name}"], np.float64) for name in ("pose", "shift"))
     if pose.shape != (len(table), 3) or shift.shape != (len(table), 2):
         raise InputError("The dataset's poses are of the wrong kind.", "Copy or export it again.", path)
@@ -227,6 +229,8 @@ def _of_dataset(path: Path, pixel_size_A: float | None) -> Poses:
 def _one(table: NDArray[Any], name: str) -> float:
     """A column's one value; 0 where it is missing, has several, or makes no sense."""
     if name not in (table.dtype.names or ()):
+        return 0.0
+    if table[name].dtype.kind not in "fiu":
         return 0.0
     values = np.asarray(table[name], np.float64).ravel()
     same = bool(len(values)) and bool(np.isfinite(values).all()) and float(np.ptp(values)) < 0.002 * values[0]

@@ -35,7 +35,10 @@ def number_of(table: dict[str, Any], key: str) -> float | None:
     value = table.get(key)
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
-    return float(value) if math.isfinite(value) else None
+    try:
+        return float(value) if math.isfinite(value) else None
+    except OverflowError:  # a whole number of hundreds of digits
+        return None
 
 
 def level_errors(entry: PriorEntry) -> list[LevelError]:

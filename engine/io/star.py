@@ -238,6 +238,8 @@ def _checked_table(table: pd.DataFrame, path: Path) -> pd.DataFrame:
 
 def numbers(table: pd.DataFrame, column: str, path: Path) -> NDArray[np.float64]:
     """A column as (n,) finite numbers; anything else is an InputError that names the row."""
+    if table[column].ndim != 1:
+        raise InputError(f"A table names the column {column} twice.", _SAVE_AGAIN, path)
     values = np.asarray(pd.to_numeric(table[column], errors="coerce"), np.float64)
     bad = np.flatnonzero(~np.isfinite(values))
     if len(bad):

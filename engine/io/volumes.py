@@ -271,7 +271,10 @@ class SdsResults:
         counts = [entry.get("count") for entry in self.averages()["images"]]
         if not counts or not all(isinstance(count, int | float) for count in counts):
             return None
-        return np.array(counts, np.float64)
+        try:
+            return np.array(counts, np.float64)
+        except OverflowError:  # a whole number of hundreds of digits
+            return None
 
     def consensus(self) -> Volume:
         """The consensus map. Raises InputError or RunError."""

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.errors import InputError
+from engine.io import npy
 from engine.io.limits import MAX_VOXELS
 from engine.io.streams import fill, head, open_bytes
 
@@ -75,12 +76,8 @@ def read_voxels(path: str | Path) -> NDArray[np.bool_]:
 def _header(start: io.BytesIO, path: Path) -> tuple[tuple[int, ...], np.dtype[np.generic]]:
     """Shape and dtype; the stream then stands at the first number."""
     try:
-        version = np.lib.format.read_magic(start)
-        read = (
-            np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-        )
-        shape, fortran_order, dtype = read(start)
-    except (ValueError, TypeError, SyntaxError, EOFError, OverflowError, MemoryError, RecursionError) as exc:
+        shape, fortran_order, dtype = npy.read_header(start)
+    except ValueError as exc:
         raise InputError("This is not an npy file of voxels.", _ADVICE, path) from exc
     if dtype.kind not in "biuf":
         raise InputError("The array does not hold numbers.", _ADVICE, path)
@@ -88,4 +85,4 @@ def _header(start: io.BytesIO, path: Path) -> tuple[tuple[int, ...], np.dtype[np
         raise InputError(
             "The array is stored in Fortran order.", "Save numpy.ascontiguousarray(array) instead.", path
         )
-    return tuple(int(n) for n in shape), dtype
+    return shape, dtype

@@ -60,10 +60,14 @@ def this_process() -> Holder:
 def read_holder(path: Path) -> Holder | None:
     """Who holds the lock file ``path``; None if nobody does."""
     try:
-        return Holder(**json.loads(path.read_text(encoding="utf-8")))
+        holder = Holder(**json.loads(path.read_text(encoding="utf-8")))
+        kinds = (type(holder.pid) is int, type(holder.host) is str, type(holder.started) in (int, float))
+        if not all(kinds) or not 0 <= holder.pid < 2**31:
+            raise ValueError("values of another type")
+        return holder
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, TypeError):
+    except (OSError, ValueError, TypeError, RecursionError):
         # Half written by a machine that went down: nobody's.
         return Holder(0, socket.gethostname(), 0.0)
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import zipfile
-import zlib
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -15,6 +13,7 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from engine.errors import InputError, VerglasError
+from engine.io import npy
 from engine.io.npz_results import write_arrays
 from engine.io.streams import stem
 from engine.io.structure import read_structure
@@ -222,12 +221,12 @@ def read_result(path: Path, settings: CloudSettings) -> BuiltCloud | Rejection |
         if path.stat().st_size > _LARGEST_RECORD:
             return None
         with open(path, "rb") as handle, np.load(handle, allow_pickle=False) as archive:
-            arrays = {name: archive[name] for name in archive.files}
+            arrays: dict[str, Any] = {name: npy.member(archive, name) for name in archive.files}
         values = json.loads(arrays.pop("about").tobytes())
         if values.pop("result") == "Rejection":
             return Rejection(**values)
         found = BuiltCloud(**values, **arrays)
-    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, zlib.error):
+    except npy.DAMAGE:
         return None
     fits = found.points.shape == (settings.points, 3) and found.points.dtype == np.float16
     return found if fits and np.isfinite(found.points).all() else None

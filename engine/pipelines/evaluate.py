@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.errors import InputError
+from engine.io import npy
 from engine.metrics.ensemble import matched, spread_of_matched
 from engine.metrics.fsc import ensemble_fsc
 from engine.metrics.point_clouds import chamfer, earth_movers
@@ -118,10 +119,9 @@ def read_stated_error(results: Path, points: int) -> StatedError | None:
     """The stated error that a run has written for so many points; None where there is none."""
     try:
         radius, freedom = (
-            np.load(results / f"{name}.npy", allow_pickle=False).astype(np.float64)
-            for name in ("error", "error_freedom")
+            npy.read_array(results / f"{name}.npy").astype(np.float64) for name in ("error", "error_freedom")
         )
-    except (OSError, ValueError, EOFError):
+    except (OSError, ValueError):
         return None
     fits = radius.shape == freedom.shape == (points,) and bool((radius >= 0).all() and (freedom > 0).all())
     return StatedError(radius, freedom) if fits else None

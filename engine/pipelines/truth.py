@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -12,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.errors import InputError
+from engine.io import npy
 from engine.io.mrc import read_volume
 from engine.io.points import npz_shapes, read_points
 from engine.io.streams import check_file, head
@@ -142,9 +141,13 @@ def _read_npz(path: Path) -> Structure | PointCloud:
         )
     try:
         with np.load(path, allow_pickle=False) as archive:
-            coords = archive["coords"].astype(np.float64)
-            elements = archive["z"].astype(np.int16) if "z" in shapes else np.full(len(coords), 6, np.int16)
-    except (zipfile.BadZipFile, zlib.error, OSError, EOFError, ValueError, KeyError, MemoryError) as exc:
+            coords = npy.member(archive, "coords").astype(np.float64)
+            elements = (
+                npy.member(archive, "z").astype(np.int16)
+                if "z" in shapes
+                else np.full(len(coords), 6, np.int16)
+            )
+    except npy.DAMAGE as exc:
         raise InputError("The npz archive is damaged or cut off.", "Copy or write it again.", path) from exc
     if not np.isfinite(coords).all():
         raise InputError("Some atoms have coordinates that are not finite.", "Remove them.", path)

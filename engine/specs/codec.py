@@ -112,6 +112,8 @@ def _validate(data: Any, path: str | Path | None) -> JobSpec:
         raise SpecError("A run description is a table of settings.", 'It starts with `kind = "dps"`.', path)
     try:
         return _ADAPTER.validate_python(data)
+    except UnicodeEncodeError as exc:  # half of a pair of surrogates, which JSON can spell
+        raise SpecError("Some text in it holds characters that can't be.", "Correct it.", path) from exc
     except ValidationError as exc:
         problem, advice = sentences(exc, data)
         raise SpecError(problem, advice, path) from exc
@@ -163,8 +165,11 @@ def resolve_paths(spec: JobSpec, folder: str | Path) -> JobSpec:
     def absolute(value: str) -> str:
         if Path(value).is_absolute():
             return value  # as written
-        path = Path(value).expanduser()
-        return str(path if path.is_absolute() else (Path(folder) / path).resolve())
+        try:
+            path = Path(value).expanduser()
+            return str(path if path.is_absolute() else (Path(folder) / path).resolve())
+        except (OSError, ValueError, RuntimeError) as exc:  # null bytes, loops, no such user
+            raise SpecError(f"{value[:80]!r} is no name of a file.", "Correct it.") from exc
 
     changed: JobSpec = _with_paths(spec, absolute)
     return changed
