@@ -256,6 +256,11 @@ class RunDir:
         return run_lock.read_holder(self.path / "lock")
 
     @property
+    def there(self) -> bool:
+        """Whether the folder is still where it was."""
+        return (self.path / "spec.json").is_file()
+
+    @property
     def running(self) -> bool:
         """Whether a living process computes it (another machine's counts as living)."""
         holder = self.holder()

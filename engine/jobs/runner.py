@@ -103,7 +103,9 @@ class _Attempt:
         except (errors.Cancelled, KeyboardInterrupt):
             event = Cancelled(seconds=self._seconds())
         except errors.VerglasError as exc:
-            event = Failed(message=str(exc), detail=self._trace(), cause=type(exc).__name__)
+            # without its folder this process can't let go of the run but by ending
+            cause = type(exc).__name__ if self._run_dir.there else ""
+            event = Failed(message=str(exc), detail=self._trace(), cause=cause)
         except MemoryError:
             event = Failed(message=f"The computer ran out of memory. {_LESS_MEMORY}", detail=self._trace())
         except Exception as exc:
@@ -254,6 +256,12 @@ class _Attempt:
         if now - self._asked < POLL_S:
             return False
         self._asked = now
+        if not self._run_dir.there:
+            raise errors.RunError(
+                "The run's folder was moved or removed while it was computed.",
+                "Run it again where it is now: it goes on with what it had kept.",
+                self._run_dir.path,
+            )
         self._stop = self._run_dir.cancel_requested()
         if not self._stop and self._run_dir.pause_requested():
             self._pause()
@@ -273,7 +281,8 @@ class _Attempt:
     def _trace(self) -> str:
         text = traceback.format_exc()
         try:
-            self._run_dir.log(text)
+            if self._run_dir.there:
+                self._run_dir.log(text)
         except OSError:
             pass  # the event tells it too
         return text

@@ -277,3 +277,26 @@ def test_an_idle_process_ends_when_its_parent_is_killed(tmp_path: Path):
     parent.stdout.close()
     gone, alive = psutil.wait_procs([idle], timeout=30)
     assert not alive or idle.status() == psutil.STATUS_ZOMBIE
+
+
+def test_a_folder_that_is_moved_ends_its_run_there_and_it_goes_on_where_it_is(
+    tmp_path: Path, training: Training, listener: Listener
+):
+    job = _run(training(), tmp_path / "run", listener)
+    listener.wait_for(Notice)
+    (tmp_path / "run").rename(tmp_path / "moved")
+    moved = RunDir.open(tmp_path / "moved")
+    deadline = time.monotonic() + 60
+    while moved.outcome() is None or moved.running:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    assert isinstance(moved.outcome(), Failed)
+    assert "moved or removed" in moved.outcome().message
+    assert job.join(60)
+    assert isinstance(listener.events[-1], Failed)
+    again = Listener()
+    resumed = _run(training(max_steps=10**6), tmp_path / "moved", again)
+    again.wait_for(Started)
+    resumed.cancel()
+    assert resumed.join(60)
+    assert not (tmp_path / "run").exists()
