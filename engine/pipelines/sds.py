@@ -7,6 +7,7 @@ computed twice.
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -19,7 +20,7 @@ from torch import Tensor
 
 from engine.distillation.pose_search import PoseSearch
 from engine.distillation.volume_sds import ImageScale
-from engine.errors import InputError
+from engine.errors import InputError, RunError, SpecError
 from engine.events import ImagesSnapshot, Progress
 from engine.io.atomic import write_npy
 from engine.io.averages import PreparedAverages, averages_record, prepare, rank, soft_disc
@@ -185,6 +186,39 @@ def prepare_parts(spec: SdsSpec, context: RunContext) -> None:
     metrics: dict[str, Any] = {"notes": []}
     sds_consensus.make(setting, metrics)
     sds_motion.make(setting, metrics)
+
+
+def run_part(spec: SdsSpec, context: RunContext, numbers: Sequence[int]) -> None:
+    """Compute only these images' volumes, counted from 1, into ``results/volumes/``; those there are kept.
+
+    They are what :func:`run` computes, which finds them there and judges all.
+
+    Raises
+    ------
+    SpecError
+        If the run makes no volumes of these images.
+    RunError
+        If what all volumes share isn't finished: :func:`prepare_parts` comes first.
+    VerglasError
+        As :func:`run`.
+    """
+    if spec.volumes != "each":
+        raise SpecError("This run makes one volume, and has no parts.", "Set `volumes` to `each`.")
+    setting = _prepare(spec, context)
+    wanted = sds_volumes.wanted(setting)
+    if not sds_consensus.finished(setting) or not sds_motion.finished(setting):
+        raise RunError(
+            "The consensus isn't finished, from which volumes start.",
+            "Prepare the run first.",
+            context.folder,
+        )
+    if strange := sorted(set(numbers) - set(wanted)):
+        raise SpecError(
+            f"Image {strange[0]} gets no volume in this run.", "Count from 1 among the images used."
+        )
+    metrics: dict[str, Any] = {"notes": []}
+    sds_consensus.make(setting, metrics)
+    sds_volumes.compute(setting, sorted(set(numbers)), sds_motion.make(setting, metrics))
 
 
 def run(spec: SdsSpec, context: RunContext) -> None:

@@ -40,15 +40,19 @@ FINISHED = "consensus.json"
 
 def make(setting: Setting, metrics: dict[str, Any]) -> None:
     """Write ``tournament``, ``consensus.mrc``, poses, projections and half maps; fill ``metrics``."""
-    results = setting.results
-    finished = results.folder / FINISHED
-    if finished.is_file():
+    path = setting.results.folder / FINISHED
+    if finished(setting):
         # a run that goes on: this stage depends on the spec alone, and was written last
-        metrics.update(read_json(finished))
+        metrics.update(read_json(path))
         return
     known = set(metrics)
     _make(setting, metrics)
-    write_json(finished, {key: value for key, value in metrics.items() if key not in known or key == "notes"})
+    write_json(path, {key: value for key, value in metrics.items() if key not in known or key == "notes"})
+
+
+def finished(setting: Setting) -> bool:
+    """Whether an earlier attempt, or another process, has made all of it."""
+    return (setting.results.folder / FINISHED).is_file()
 
 
 def _make(setting: Setting, metrics: dict[str, Any]) -> None:

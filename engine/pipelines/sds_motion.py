@@ -72,6 +72,14 @@ class Among:
         return joined(coarse, fine, COARSE_RINGS).clamp_min(0.0) * setting.mask
 
 
+def finished(setting: Setting) -> bool:
+    """Whether nothing of it is left to compute: it is there, or this run has none of it."""
+    spec = setting.spec
+    few = len(setting.images) < FEWEST_FOR_MOTION
+    skipped = not spec.motion_rounds or spec.start != "consensus" or few
+    return skipped or (setting.results.folder / NAME).is_file()
+
+
 def make(setting: Setting, metrics: dict[str, Any]) -> Among | None:
     """Find conformations and poses, or take them up; None where volumes are to start from the consensus."""
     spec, count = setting.spec, len(setting.images)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -25,19 +26,8 @@ FEWEST_FOR_LANDSCAPE = 3
 
 def make(setting: Setting, wanted: list[int], metrics: dict[str, Any]) -> None:
     """Write ``volumes/`` of the wanted images as each is finished, then the landscape; fill ``metrics``."""
-    results, begun = setting.results, time.monotonic()
-    done = results.volumes()
-    missing = [image for image in wanted if image not in done]
-    if done:
-        setting.context.notice(f"{len(wanted) - len(missing)} volumes were finished before; going on.")
-    among = sds_motion.make(setting, metrics)
-    for count, image in enumerate(missing, 1):
-        volume, facts = _one(setting, image, among)
-        path = write_volume_result(
-            results.folder, image, volume.cpu().numpy(), setting.pixel_size_A, facts
-        )  # fmt: skip
-        setting.context.result("volume", path)
-        setting.progress("volumes of the class averages", count, len(missing), begun)
+    compute(setting, wanted, sds_motion.make(setting, metrics))
+    results = setting.results
     facts_of = results.volumes()
     made = [image for image in wanted if image in facts_of]
     metrics["volumes"] = len(made)
@@ -45,6 +35,22 @@ def make(setting: Setting, wanted: list[int], metrics: dict[str, Any]) -> None:
         name = "volumes" + key.removeprefix("seconds")
         setting.seconds[name] = float(sum(facts_of[image].get(key, 0.0) for image in made))
     _landscape(setting, made)
+
+
+def compute(setting: Setting, wanted: Sequence[int], among: sds_motion.Among | None) -> None:
+    """Write those of the wanted volumes that aren't there yet, each as it is finished."""
+    results, begun = setting.results, time.monotonic()
+    done = results.volumes()
+    missing = [image for image in wanted if image not in done]
+    if done:
+        setting.context.notice(f"{len(wanted) - len(missing)} volumes were finished before; going on.")
+    for count, image in enumerate(missing, 1):
+        volume, facts = _one(setting, image, among)
+        path = write_volume_result(
+            results.folder, image, volume.cpu().numpy(), setting.pixel_size_A, facts
+        )  # fmt: skip
+        setting.context.result("volume", path)
+        setting.progress("volumes of the class averages", count, len(missing), begun)
 
 
 def wanted(setting: Setting) -> list[int]:
