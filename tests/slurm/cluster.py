@@ -9,6 +9,7 @@ that is killed is noticed within seconds. Nothing is left running at the end.
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import getpass
 import os
 import shutil
@@ -46,6 +47,11 @@ def _free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+def _end_with_parent() -> None:
+    """In a child: end when this process does, also if that is killed (Linux's PR_SET_PDEATHSIG)."""
+    ctypes.CDLL(None).prctl(1, signal.SIGTERM)
 
 
 class Cluster:
@@ -138,7 +144,7 @@ PartitionName=urgent Nodes={self.node} PriorityTier=10 PreemptMode=OFF State=UP
         log = open(self.folder / f"{name}.out", "ab")  # noqa: SIM115 - the child's
         process = subprocess.Popen(
             [_program(name) or name, *arguments], env=self.environment, stdin=subprocess.DEVNULL, stdout=log,
-            stderr=log, start_new_session=True,
+            stderr=log, start_new_session=True, preexec_fn=_end_with_parent,
         )  # fmt: skip
         log.close()
         self.started.append(process)
@@ -179,9 +185,10 @@ PartitionName=urgent Nodes={self.node} PriorityTier=10 PreemptMode=OFF State=UP
         """Kill the node's daemon, and what it runs, as if the machine lost its power; or the daemon alone."""
         assert self.slurmd is not None
         victims = [self.slurmd.pid, *(p.pid for p in self._steps() if steps_too)]
-        for pid in victims:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+        for number in (signal.SIGSTOP, signal.SIGKILL):  # first all stand still: none tells of another's end
+            for pid in victims:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, number)
         self.slurmd.wait(10)
         self.started.remove(self.slurmd)
         self.slurmd = None
@@ -194,10 +201,11 @@ PartitionName=urgent Nodes={self.node} PriorityTier=10 PreemptMode=OFF State=UP
             with contextlib.suppress(psutil.NoSuchProcess, psutil.AccessDenied):
                 variables = process.environ()
                 ours = variables.get("SLURM_CONF") == self.environment["SLURM_CONF"]
-                step = "SLURM_JOB_ID" in variables or "slurmstepd" in process.name()
-                if ours and step and process.pid not in own:
+                if ours and "SLURM_JOB_ID" in variables and process.pid not in own:
+                    # a step's daemon writes its title over its variables, so it is found from below
+                    found += [p for p in process.parents() if p.name().startswith("slurmstepd")]
                     found.append(process)
-        return found
+        return list(dict.fromkeys(found))
 
     def stop(self) -> None:
         """End everything and remove the folder."""

@@ -47,7 +47,7 @@ export OMP_NUM_THREADS=1
 exec {{command}}
 """
 
-pytestmark = pytest.mark.timeout(900)
+pytestmark = pytest.mark.timeout(1500)
 
 
 @pytest.fixture(scope="module")
@@ -101,7 +101,7 @@ def local(spec: SdsSpec, tmp_path_factory: pytest.TempPathFactory) -> SdsResults
     return SdsResults(folder / "run")
 
 
-def wait_for(ready: Callable[[], bool], cluster: Cluster, seconds: float = 240.0) -> None:
+def wait_for(ready: Callable[[], bool], cluster: Cluster, seconds: float = 420.0) -> None:
     deadline = time.monotonic() + seconds
     while not ready():
         if time.monotonic() > deadline:
