@@ -1,5 +1,5 @@
 # Two commands do all the set-up on a bare machine: `make demo` and `make test`.
-.PHONY: help setup demo test test-slurm check format bench app
+.PHONY: help setup demo test test-slurm fuzz check format bench app
 .DEFAULT_GOAL := help
 BIN := .venv/bin
 
@@ -7,6 +7,7 @@ help:
 	@echo "make demo    set up, reconstruct a real complex from embedded projections, show the result"
 	@echo "make app     set up, open the window"
 	@echo "make test    set up, run all checks and tests (what CI runs)"
+	@echo "make fuzz    broken files for every reader: make fuzz ARGS='--inputs 20000 --reader mrc'"
 	@echo "make test-slurm  runs on a real Slurm of its own: needs root and, on Debian, slurm-wlm and munge"
 	@echo "make check   only the static checks: ruff, mypy, import-linter"
 	@echo "make format  lay out the code (ruff)"
@@ -24,6 +25,9 @@ app: setup
 
 test: check
 	OMP_NUM_THREADS=1 LIBGL_ALWAYS_SOFTWARE=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
+
+fuzz: setup
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.fuzz $(ARGS)
 
 test-slurm: setup
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/slurm/cluster_checks.py -rs -s --durations=0
