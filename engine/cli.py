@@ -18,10 +18,12 @@ import typer
 
 from engine.commands import (
     averaging,
+    capsules,
     dataset,
     doctoring,
     ensembles,
     fetching,
+    forking,
     lanes,
     priors,
     queueing,
@@ -58,6 +60,10 @@ data_app = typer.Typer(
 
 app.command("run")(running.run)
 app.command("queue")(queueing.queue)
+app.command("pause")(forking.pause)
+app.command("resume")(forking.resume)
+app.command("cancel")(forking.cancel)
+app.command("fork")(forking.fork)
 app.command("submit")(submitting.submit)
 app.command("status")(submitting.status)
 app.add_typer(lanes.app, name="lanes")
@@ -74,6 +80,8 @@ app.command("averages")(averaging.averages)
 app.command("simulate")(simulating.simulate)
 app.command("evaluate")(ensembles.evaluate)
 app.command("export")(ensembles.export)
+app.command("capsule")(capsules.capsule)
+app.command("rerun")(capsules.rerun)
 app.command("doctor")(doctoring.doctor)
 app.command("demo")(windows.demo)
 app.command("app")(windows.app)

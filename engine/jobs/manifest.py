@@ -65,6 +65,22 @@ def sha256(path: str | Path) -> str:
         ) from exc
 
 
+def processor() -> str:
+    """The processor's model in words; empty where the system doesn't say."""
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8", errors="replace") as handle:
+            found = next((line.partition(":")[2].strip() for line in handle if "model name" in line), "")
+    except OSError:
+        found = ""
+    return found or platform.processor()
+
+
+def threads() -> int | None:
+    """Threads that torch computes with in this process, without loading it; None where it isn't loaded."""
+    torch = sys.modules.get("torch")
+    return None if torch is None else int(torch.get_num_threads())
+
+
 def write_manifest(run: RunDir, spec: JobSpec, *, device: str, prior: Path | None) -> None:
     """Write ``manifest.json``.
 
@@ -84,6 +100,8 @@ def write_manifest(run: RunDir, spec: JobSpec, *, device: str, prior: Path | Non
         "verglas": version(),
         "python": platform.python_version(),
         "platform": platform.platform(),
+        "processor": processor(),
+        "threads": threads(),
         "packages": {name: installed(name) for name in _PACKAGES},
         "device": device,
         "seed": spec.seed,
