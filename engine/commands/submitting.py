@@ -119,7 +119,8 @@ def status(
 
 
 def _line(row: Row, rows: int) -> str:
-    name = f"part {row.task}" if row.task else _stage_words(row.stage, rows)
+    # without a batch system one process does all that comes before and after
+    name = f"part {row.task}" if row.task else _stage_words(row.stage, rows if row.job else 1)
     again = f" (attempt {row.attempts})" if row.attempts > 1 else ""
     done = f"{row.finished}/{len(row.numbers)}" if row.numbers else ""
     return f"{name:<10} {row.job:<10} {done:>7}  {row.state}{again}  {' '.join(row.words.split())}".rstrip()

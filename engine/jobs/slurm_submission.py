@@ -279,7 +279,8 @@ def progress(run: RunDir) -> tuple[Row, ...]:
         states = None
     kept = parts.numbers_kept(run, spec)
     jobs = {job.stage: job for job in submission.jobs} if submission is not None else {}
-    stages = [job.stage for job in jobs.values()] or list(_stages(spec, plan))
+    # side by side on one machine, the run itself prepares
+    stages = [job.stage for job in jobs.values()] or [s for s in _stages(spec, plan) if s != PREPARE]
     rows = []
     for stage in stages:
         job = jobs.get(stage)

@@ -42,7 +42,7 @@ def compute(setting: Setting, wanted: Sequence[int], among: sds_motion.Among | N
     results, begun = setting.results, time.monotonic()
     done = results.volumes()
     missing = [image for image in wanted if image not in done]
-    if done:
+    if len(missing) < len(wanted):
         setting.context.notice(f"{len(wanted) - len(missing)} volumes were finished before; going on.")
     for count, image in enumerate(missing, 1):
         volume, facts = _one(setting, image, among)
