@@ -1,5 +1,5 @@
 # Two commands do all the set-up on a bare machine: `make demo` and `make test`.
-.PHONY: help setup demo test test-slurm fuzz check format bench app
+.PHONY: help setup demo test test-slurm fuzz check audit lock format bench app
 .DEFAULT_GOAL := help
 BIN := .venv/bin
 
@@ -10,6 +10,8 @@ help:
 	@echo "make fuzz    broken files for every reader: make fuzz ARGS='--inputs 20000 --reader mrc'"
 	@echo "make test-slurm  runs on a real Slurm of its own: needs root and, on Debian, slurm-wlm and munge"
 	@echo "make check   only the static checks: ruff, mypy, import-linter"
+	@echo "make audit   is what is installed what packaging/requirements.lock says?"
+	@echo "make lock    write that file anew (needs uv)"
 	@echo "make format  lay out the code (ruff)"
 	@echo "make bench   accuracy benchmark: make bench ARGS='--clouds FILE.npz --limit 5'"
 	@echo "make setup   only the set-up"
@@ -37,6 +39,12 @@ check: setup
 	$(BIN)/ruff check
 	$(BIN)/lint-imports
 	$(BIN)/mypy
+
+audit: setup
+	$(BIN)/python packaging/audit.py
+
+lock: setup
+	@bash packaging/lock.sh
 
 format: setup
 	$(BIN)/ruff format

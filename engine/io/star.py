@@ -30,6 +30,7 @@ _ANGLES = ("rlnAngleRot", "rlnAngleTilt", "rlnAnglePsi")
 _SAVE_AGAIN = "Export the poses anew, or repair the file."
 _MAX_SHIFT_A = 1e5
 _BLOCK = re.compile(r"^\s*data_", re.MULTILINE)
+_NUMBER = re.compile(r"\s*[0-9]{1,18}\s*")
 _BLANK_LINES = re.compile(r"\n\s+\n")
 _RELION_COLUMN = re.compile(r"^\s*_rln", re.MULTILINE)
 
@@ -258,6 +259,8 @@ def pixel_sizes(table: pd.DataFrame, tables: dict[str, Any], path: Path) -> NDAr
     optics = tables.get("optics")
     if isinstance(optics, dict):
         optics = pd.DataFrame([optics])
+    if isinstance(optics, pd.DataFrame) and optics.columns.duplicated().any():
+        raise InputError("The optics table names a column twice.", _SAVE_AGAIN, path)
     if isinstance(optics, pd.DataFrame) and "rlnImagePixelSize" in optics.columns:
         if "rlnOpticsGroup" in table.columns and "rlnOpticsGroup" in optics.columns:
             by_group = dict(
@@ -315,11 +318,12 @@ def image_names(names: pd.Series, path: Path) -> tuple[tuple[str, ...], NDArray[
     """Names of the form ``000001@stack.mrcs`` as files and 0-based indices; a name alone is image 1."""
     files: list[str] = []
     indices: list[int] = []
-    for row, name in enumerate(names.astype(str), 1):
+    for row, entry in enumerate(names, 1):
+        name = entry if isinstance(entry, str) else ""
         number, at, stack = name.partition("@")
         if not at:
             number, stack = "1", name
-        if not number.strip().isdecimal() or not 1 <= int(number) <= 2**31 - 1 or not stack:
+        if not _NUMBER.fullmatch(number) or not 1 <= int(number) <= 2**31 - 1 or not stack:
             raise InputError(
                 f"The image name in row {row} is not of the form 000001@stack.mrcs: {name[:80]!r}.",
                 _SAVE_AGAIN,

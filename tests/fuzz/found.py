@@ -122,7 +122,12 @@ def found() -> dict[str, list[bytes]]:
         "eman": [_hdf_name()],  # OverflowError
         "lst": [b"#LSX\n" + b"9" * 5000 + b"\ta.mrcs\n", "#LSX\n٣\ta.mrcs\n".encode()],  # ValueError of int()
         "poses": [run_seeds.pose_csv()[0] + b'\n1,"' + b"0" * 200_000 + b'"'],  # csv.Error: a field too long
-        "star": [seeds.OPTICS.replace("_rlnImageSize #3", "_rlnImagePixelSize #3").encode()],  # TypeError
+        "star": [
+            seeds.OPTICS.replace("_rlnImageSize #3", "_rlnImagePixelSize #3").encode(),  # TypeError
+            seeds.OPTICS.replace("_rlnImageSize #3", "_rlnOpticsGroup #3").encode(),  # ValueError of zip
+            seeds.OPTICS.replace("000002@stack.mrcs", "nan").encode(),  # AttributeError: a number for a name
+            seeds.OPTICS.replace("000002@", "9" * 5000 + "@").encode(),  # ValueError of int()
+        ],
         "spec_json": [
             _json(run_seeds.specs_json()[3], clouds="\ud800"),  # UnicodeEncodeError
             _json(run_seeds.specs_json()[3], title="\ud800"),
