@@ -180,7 +180,8 @@ def test_a_task_preempted_and_a_node_daemon_killed(
     cluster.kill_node(steps_too=steps_too)
     wait_for(lambda: cluster.node_state().startswith("down"), cluster)
     say("the node is down")
-    wait_for(lambda: sum(restarts(cluster, array).values()) >= 2, cluster)
+    if steps_too:  # without their daemon, steps go on, and tell the controller themselves when they are done
+        wait_for(lambda: sum(restarts(cluster, array).values()) >= 2, cluster)
     cluster.start_node()
     wait_for(lambda: cluster.node_state() in ("idle", "alloc", "mix"), cluster)
     say(f"the node is back; restarts {restarts(cluster, array)}")
@@ -196,7 +197,8 @@ def test_a_task_preempted_and_a_node_daemon_killed(
     same(run, local)
     rows = slurm_submission.progress(run)
     assert {row.state for row in rows} == {"finished"}
-    assert sum(row.attempts - 1 for row in rows if row.stage == parts.PARTS) >= 2
+    again = sum(row.attempts - 1 for row in rows if row.stage == parts.PARTS)
+    assert again >= (2 if steps_too else 1)
     assert not list(run.path.rglob("lock"))
 
 
