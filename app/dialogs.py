@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from PySide6.QtWidgets import QDialog, QFileDialog, QInputDialog, QMessageBox, QWidget
+from PySide6.QtWidgets import QCheckBox, QDialog, QFileDialog, QInputDialog, QMessageBox, QWidget
 
 from app.panels.keep_prior import KeepDialog
 
@@ -119,22 +119,30 @@ class Dialogs:
         return clicked is sure
 
     def leave_running(self) -> str:
-        """What to do with a running job when the window closes: ``keep``, ``cancel`` or ``stay``."""
+        """What to do with a running job when the window closes.
+
+        ``keep``, ``cancel`` or ``stay``; ``always`` to keep it and not be asked again.
+        """
         box = QMessageBox(self._parent)
         box.setIcon(QMessageBox.Icon.Question)
         box.setWindowTitle("A run is going on")
         box.setText("A run is still going on.")
         box.setInformativeText(
-            "It can go on without the window: open its folder later with File > Open run to see the result."
+            "It can go on without the window. When you open Verglas again, it finds the run and shows it."
         )
         keep = box.addButton("Keep running", QMessageBox.ButtonRole.AcceptRole)
         cancel = box.addButton("Cancel the run", QMessageBox.ButtonRole.DestructiveRole)
         stay = box.addButton("Stay here", QMessageBox.ButtonRole.RejectRole)
         box.setDefaultButton(stay)
+        again = QCheckBox("Keep runs going from now on, don't ask again")
+        again.setToolTip("Run > Ask before leaving a run going takes this back")
+        box.setCheckBox(again)
         box.exec()
-        clicked = box.clickedButton()
+        clicked, always = box.clickedButton(), again.isChecked()
         box.deleteLater()
-        return "keep" if clicked is keep else "cancel" if clicked is cancel else "stay"
+        if clicked is keep:
+            return "always" if always else "keep"
+        return "cancel" if clicked is cancel else "stay"
 
     def problem(self, title: str, message: str) -> None:
         """Tell of a problem that came from something the user just asked for."""

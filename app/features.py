@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 FEATURES: tuple[str, ...] = (
     "app.landscape_groups:LandscapeGroups",
     "app.project_view:ProjectView",
+    "app.pausing:Pausing",
+    "app.queueing:Queue",
+    "app.rejoining:Rejoining",
     "app.view3d:View3d",
     "app.laying_over:LayingOver",
     "app.planning:Planning",

@@ -137,6 +137,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         CrashNotice(window, reports).tell_of_crash()
         window.features["toasts"].desktop = True
         window.features["machine"].tell_if_gpu_unused()
+        if not chosen.paths and not window.settings.restores_session:
+            window.features["rejoining"].look()
         if not chosen.paths:
             QTimer.singleShot(TOUR_AFTER_MS, window, window.features["tour"].start_if_new)
         _prewarm()

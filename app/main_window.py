@@ -27,6 +27,7 @@ from app.dialogs import Dialogs
 from app.features import Features
 from app.history import History
 from app.job_monitor import JobMonitor, MakeWorker, engine_worker
+from app.leaving import may_close
 from app.modes import Modes
 from app.panels.inputs import InputsPanel
 from app.panels.messages import MessagesPanel
@@ -271,7 +272,8 @@ class MainWindow(QMainWindow):
         if self.monitor.running or session.missing():
             return
         folder = new_run_folder(self.session.runs_folder, str(session.settings.get("title") or ""))
-        self.monitor.start(session.spec(), folder)
+        if not self.features["queue"].take(session.spec(), folder):
+            self.monitor.start(session.spec(), folder)
         self._remember(folder)
 
     def cancel_run(self) -> None:
@@ -372,13 +374,9 @@ class MainWindow(QMainWindow):
         """Ask what becomes of a running job, then leave nothing behind."""
         if self._closed:
             return
-        if self.monitor.running:
-            answer = self.dialogs.leave_running()
-            if answer == "stay":
-                event.ignore()
-                return
-            if answer == "cancel":
-                self.monitor.cancel()
+        if not may_close(self):
+            event.ignore()
+            return
         self._closed = True
         self.features.close()
         self.settings.set_geometry("window", self.saveGeometry())

@@ -51,6 +51,7 @@ class Project(QObject):
         super().__init__()
         self.root, self.content, self.named, self.refusal = root, content, named, refusal
         self._lock = lock
+        self._locked_out = named and bool(refusal)  # by another window
         self._file = KeptFile(root / PROJECT)
         self._background: Background | None = None
         self._number = 0
@@ -97,9 +98,16 @@ class Project(QObject):
         return next((link for link in self.content.links if link.target == run), None)
 
     def may_change(self) -> str:
-        """Why it can't be changed, in words; empty if it can. A folder of runs is locked only now."""
-        if not self.refusal and not self._lock.held:
+        """Why it can't be changed, in words; empty if it can.
+
+        A folder of runs is locked only now, and what another window had open is asked for again: it may
+        have been closed meanwhile.
+        """
+        if not self._lock.held and (not self.refusal or self._locked_out):
             self.refusal = self._lock.take()
+            self._locked_out = bool(self.refusal)
+            if not self.refusal and self.named:
+                self.content = read_project(self.root)  # the other window may have changed it
         return self.refusal
 
     def set_entry(self, table: str, run: str, text: str) -> None:

@@ -62,6 +62,7 @@ class ProjectActions:
         self._trash = add("Move to the &trash", deeds.throw_away, "Del", tip="Can be undone")
         self._back = add("&Bring back from the trash", deeds.bring_back)
         self._empty = add("Empty the trash…", deeds.empty_trash)
+        self.more: list[QAction] = []
         self.show_recent()
         self.refresh()
 
@@ -108,7 +109,7 @@ class ProjectActions:
             self._open, self._rename, self._note, self._duplicate, self._compare, self._folder, self._path,
             self._trash, self._back,
         )  # fmt: skip
-        menu.addActions([action for action in own if action.isEnabled()])
+        menu.addActions([action for action in (*self.more, *own) if action.isEnabled()])
         runs = view.deeds.chosen()
         steps = [row for row in runs[0].children if row.kind == "step"] if len(runs) == 1 else []
         if steps:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import threading
+import time
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field, fields, replace
@@ -187,10 +188,13 @@ class ProjectLock:
             holder = run_lock.read_holder(path)
             if holder is None:
                 return f"The project can't be changed: {exc.problem}"
-            where = "" if holder.here else f" on {holder.host}"
+            machine = "this computer" if holder.here else holder.host
             advice = "" if holder.here else f" If that is no longer so, delete {LOCK} in its folder."
-            what = "names, notes and the trash can't be changed here"
-            return f"Another window{where} has this project open, so {what}.{advice}"
+            return (
+                f"Another window has this project open (process {holder.pid} on {machine}{_since(path)}), so "
+                "names, notes and the trash can't be changed here, and this window's session isn't kept. "
+                f"Runs can be made and looked at.{advice}"
+            )
         self.held = True
         return ""
 
@@ -198,6 +202,16 @@ class ProjectLock:
         """Give it back."""
         self._stack.close()
         self.held = False
+
+
+def _since(path: Path) -> str:
+    """Since when a lock has been held, in words."""
+    try:
+        then = time.localtime(path.stat().st_mtime)
+    except OSError:
+        return ""
+    today = then[:3] == time.localtime()[:3]
+    return time.strftime(", since %H:%M" if today else ", since %d %b %H:%M", then)
 
 
 # ---- the trash --------------------------------------------------------------------------------------

@@ -59,7 +59,7 @@ class ProjectView(Feature):
         panel.menu_wanted.connect(self._menu)
         panel.selection_changed.connect(self.actions.refresh)
         window.run_view.run_shown.connect(self._run_shown)
-        window.monitor.began.connect(self._run_began)
+        window.monitor.began.connect(self.run_began)
         window.modes.next.followed.connect(self._followed)
         window.session.added.connect(self._evidence_added)
         window.modes.averages.read.connect(self._averages_read)
@@ -240,7 +240,8 @@ class ProjectView(Feature):
         self._came_from = (folder, key)
         self.show_preparation()
 
-    def _run_began(self, folder: Path) -> None:
+    def run_began(self, folder: Path) -> None:
+        """Remember what a new run was prepared from."""
         if self._came_from is None or not self.project.named:
             return
         source, key = self._came_from
@@ -266,7 +267,10 @@ class ProjectView(Feature):
         """Do what a double click on a row means."""
         kind, _, target = key.partition(":")
         window = self.window
-        if kind == "run":
+        live = kind == "run" and self.list.is_live(Path(target))
+        if kind == "queue" or live:
+            window.features["queue"].watch(Path(target))
+        elif kind == "run":
             window.open_run(Path(target))
         elif kind == "part":
             row = self.panel.row(key)

@@ -19,7 +19,7 @@ from app.panels.project_tree import ProjectTree
 from app.panels.run_rows import TreeRow
 from app.project import Project
 from app.project_files import trashed_runs
-from app.run_summary import KINDS, RunSummary, list_runs, summary_of
+from app.run_summary import KINDS, LIVE, RunSummary, list_runs, summary_of
 from app.run_view import duration
 from app.style import LIGHT, Theme
 from app.thumbnails import Thumbnail
@@ -159,7 +159,7 @@ class RunList(QObject):
         self._watch()
         self.show_rows()
         self.changed.emit()
-        if any(run.state == "running" for run in found.runs):
+        if any(run.state in LIVE for run in found.runs):
             self._timer.start(AGAIN_MS)
 
     def _shown(self) -> None:
@@ -176,7 +176,7 @@ class RunList(QObject):
             return
         self._progress = f" · {100 * share:.0f} %" if share is not None and share >= 0 else ""
         run = self.runs.get(folder)
-        if run is not None and run.state == "running":
+        if run is not None and run.state in LIVE:
             self._panel.update_row(self._run_row(run))
 
     # ---- rows -----------------------------------------------------------------------------------
@@ -185,6 +185,11 @@ class RunList(QObject):
         """What a run is called."""
         run = self.runs.get(folder)
         return self.project.name_of(folder.name) or (run.name if run is not None else folder.name)
+
+    def is_live(self, folder: Path) -> bool:
+        """Whether a process holds a run, as read last."""
+        run = self.runs.get(folder)
+        return run is not None and run.state in LIVE
 
     def show_rows(self) -> None:
         """Show what is known now: names and notes may have changed."""
@@ -205,7 +210,7 @@ class RunList(QObject):
         key, project = f"run:{run.folder}", self.project
         name, note = self.name_of(run.folder), project.note_of(run.folder.name)
         seconds = f" · {duration(run.seconds)}" if run.seconds is not None else ""
-        own = run.state == "running" and run.folder == self._window.monitor.folder
+        own = run.state in LIVE and run.folder == self._window.monitor.folder
         facts = [
             when(run.created), f"seed {run.seed}" if run.seed is not None else "", run.device,
         ]  # fmt: skip

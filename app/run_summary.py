@@ -11,12 +11,14 @@ from typing import Any
 
 from app.next_steps import RESUME, steps_for
 from engine.errors import VerglasError
-from engine.events import TERMINAL, Event, Failed, Started, from_line
+from engine.events import TERMINAL, Event, Failed, Progress, Started, from_line
 from engine.io.volumes import OF_VOLUMES
 from engine.jobs import run_lock
 from engine.specs import codec
 
-STATES = ("running", "completed", "failed", "cancelled", "interrupted", "damaged")
+STATES = ("running", "waiting", "paused", "completed", "failed", "cancelled", "interrupted", "damaged")
+LIVE = ("running", "paused", "waiting")
+"""States of runs that a process holds: it computes, was asked to pause, or waits for its turn."""
 UNFINISHED = ("failed", "cancelled", "interrupted")
 KINDS = {
     "dps": "Points",
@@ -27,6 +29,8 @@ KINDS = {
 }
 _LARGEST_SPEC = 4_000_000
 _HEAD, _TAIL = 1 << 13, 1 << 16
+WAITS = "Waiting for "
+"""How the stage of a run begins that waits for its turn on a device."""
 _ENDS = tuple(f'{{"type": "{kind.type}"'.encode() for kind in TERMINAL)
 
 
@@ -99,8 +103,8 @@ def summary_of(folder: Path) -> RunSummary:
 
 def _summary(folder: Path, known: RunSummary | None) -> RunSummary:
     stamp = _stamp(folder)
-    # a lock says nothing when its process dies, so a running run is always looked at again
-    if known is not None and known.stamp == stamp and known.state != "running":
+    # a lock says nothing when its process dies, so a live run is always looked at again
+    if known is not None and known.stamp == stamp and known.state not in LIVE:
         return known
     try:
         return _read(folder, stamp)
@@ -120,11 +124,11 @@ def _read(folder: Path, stamp: tuple[Any, ...]) -> RunSummary:
     if not isinstance(spec, dict):
         raise ValueError("spec.json holds no settings")
     kind = str(spec.get("kind", ""))
-    started, ended = _ends(folder / "events.jsonl")
+    started, ended, last = _ends(folder / "events.jsonl")
     holder = run_lock.read_holder(folder / "lock")
     state = "interrupted" if ended is None else ended.type
     if ended is None and holder is not None and holder.alive:
-        state = "running"
+        state = _live(folder, last)
     seed = spec.get("seed")
     seconds = getattr(ended, "seconds", None)
     if seconds is None and started is not None and ended is not None:
@@ -172,8 +176,16 @@ def _files(spec: dict[str, Any]) -> Iterator[str]:
             yield value
 
 
-def _ends(path: Path) -> tuple[Event | None, Event | None]:
-    """The first event, and the terminal one, without reading what lies between."""
+def _live(folder: Path, last: Event | None) -> str:
+    """What a run does that a process holds, by the last thing that it has said."""
+    if (folder / "pause").exists():
+        return "paused"
+    waits = isinstance(last, Progress) and last.stage.startswith(WAITS)
+    return "waiting" if waits else "running"
+
+
+def _ends(path: Path) -> tuple[Event | None, Event | None, Event | None]:
+    """The first event, the terminal one, and the last one, without reading what lies between."""
     try:
         with open(path, "rb") as handle:
             head = handle.read(_HEAD)
@@ -181,15 +193,16 @@ def _ends(path: Path) -> tuple[Event | None, Event | None]:
             handle.seek(max(0, size - _TAIL))
             tail = handle.read()
     except FileNotFoundError:
-        return None, None
+        return None, None, None
     first = None
     for line in head.split(b"\n", 4)[:4]:
         if line.startswith(b'{"type": "started"'):
             first = _event(line)
             break
     whole = tail[: tail.rfind(b"\n") + 1]
-    last = next((_event(line) for line in reversed(whole.splitlines()) if line.startswith(_ENDS)), None)
-    return first, last
+    lines = whole.splitlines()
+    end = next((_event(line) for line in reversed(lines) if line.startswith(_ENDS)), None)
+    return first, end, _event(lines[-1]) if lines else None
 
 
 def _event(line: bytes) -> Event | None:

@@ -71,6 +71,15 @@ class Settings:
         self._store.setValue("restores_session", "true" if on else "false")
 
     @property
+    def leaves_running(self) -> bool:
+        """Whether a closing window leaves its run going without asking."""
+        return str(self._store.value("leaves_running", "false")).lower() == "true"
+
+    @leaves_running.setter
+    def leaves_running(self, on: bool) -> None:
+        self._store.setValue("leaves_running", "true" if on else "false")
+
+    @property
     def restoring(self) -> bool:
         """Whether a session is being put back; at the start: whether the last one never got through."""
         return str(self._store.value("restoring", "false")).lower() == "true"

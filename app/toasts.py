@@ -22,7 +22,9 @@ STAY_S, SEEN_S = 8.0, 4.0  # the shorter where the user looks at the window anyw
 STAY_LONGER_S = 20.0  # what went wrong takes longer to read
 MOST = 4
 ABOVE = 110  # px from the end of the middle column: the level and the scrubber
-TITLES = {"completed": "Run finished", "cancelled": "Run cancelled", "failed": "Run failed"}
+TITLES = {
+    "completed": "Run finished", "cancelled": "Run cancelled", "failed": "Run failed", "left": "Still running"
+}  # fmt: skip
 LEVELS = {"completed": "good", "cancelled": "accent", "failed": "error"}
 
 

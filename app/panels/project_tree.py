@@ -100,7 +100,8 @@ class ProjectTree(QWidget):
         self._timer.setInterval(PICTURES_AFTER_MS)
         self._timer.timeout.connect(self._want_pictures)
         self._connect()
-        self._groups = {name: self._group(name) for name in ("Runs", "Inputs", "Trash")}
+        self._groups = {name: self._group(name) for name in ("Queue", "Runs", "Inputs", "Trash")}
+        self._groups["Queue"].setHidden(True)
         for name in ("Inputs", "Trash"):
             self._groups[name].setExpanded(False)
         top = QHBoxLayout()
@@ -159,6 +160,19 @@ class ProjectTree(QWidget):
             group.setHidden(not rows and name != "Runs")
         self._filter()
         self._timer.start()
+
+    def set_queue(self, rows: Sequence[TreeRow]) -> None:
+        """Show the runs that compute and wait on this machine, in their order; none hides the group."""
+        group = self._groups["Queue"]
+        chosen = {row.key for row in self.selected("queue")}
+        self._fill(group, rows)
+        for item in _children(group):  # one that has moved is not chosen any more
+            row = row_of(item)
+            if row is not None and row.key in chosen:
+                item.setSelected(True)
+        waits = sum(row.state == "waiting" for row in rows)
+        group.setData(0, ROW, TreeRow("group:Queue", f"Queue ({waits} waiting)" if waits else "Queue"))
+        group.setHidden(not rows)
 
     def update_row(self, row: TreeRow) -> None:
         """Show a row as it is now, if it is there."""

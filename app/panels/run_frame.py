@@ -33,6 +33,8 @@ class RunFrame(QWidget):
 
     run_wanted = Signal()
     cancel_wanted = Signal()
+    pause_wanted = Signal()
+    other_wanted = Signal()
     folder_wanted = Signal()
     next_wanted = Signal()
     preset_chosen = Signal(str)
@@ -40,6 +42,7 @@ class RunFrame(QWidget):
     def __init__(self, title: str, parent: QWidget | None = None, *, verb: str = "Run") -> None:
         super().__init__(parent)
         self._running = False
+        self._verb = verb
         title_label = QLabel(title)
         title_label.setObjectName("heading")
         self._page = QWidget()
@@ -67,9 +70,19 @@ class RunFrame(QWidget):
         self.cancel_button = QPushButton("Cancel")
         self.cancel_button.setToolTip("Stop after the current step; what is finished is kept (Esc)")
         self.cancel_button.clicked.connect(self.cancel_wanted)
+        self.pause_button = QPushButton()
+        self.pause_button.clicked.connect(self.pause_wanted)
+        self.other_button = QPushButton("Another…")
+        self.other_button.setAccessibleName("Prepare another run")
+        self.other_button.setToolTip(
+            "Leave this run going and prepare another, which waits in the queue. "
+            "The project's tree shows both; Enter there watches one again (Ctrl+Shift+N)"
+        )
+        self.other_button.clicked.connect(self.other_wanted)
         buttons = QHBoxLayout()
         buttons.addWidget(self.run_button, 1)
-        buttons.addWidget(self.cancel_button)
+        for button in (self.pause_button, self.cancel_button, self.other_button):
+            buttons.addWidget(button)
         self._folder = QLineEdit()
         self._folder.setReadOnly(True)
         self._folder.setAccessibleName("Folder in which run folders are made")
@@ -101,6 +114,23 @@ class RunFrame(QWidget):
         """Draw the icons in the present colours."""
         self.run_button.setIcon(style.icon("run", style.current_theme().accent_text))
         self.cancel_button.setIcon(style.icon("stop"))
+        self.set_pause(str(self.pause_button.property("pause") or ""))
+
+    def set_pause(self, pause: str) -> None:
+        """Show whether the run is asked to pause (``pausing``), waits (``paused``), or neither."""
+        self.pause_button.setText("Go on" if pause else "Pause")
+        self.pause_button.setIcon(style.icon("run" if pause else "pause"))
+        tip = (
+            "Go on where it was paused"
+            if pause
+            else "Wait after the current step and let others have the device; everything is kept"
+        )
+        self.pause_button.setToolTip(f"{tip} (Ctrl+P)")
+        self.pause_button.setProperty("pause", pause)
+
+    def set_queueing(self, queueing: bool) -> None:
+        """Say whether a run would have to wait for others."""
+        self.run_button.setText("Add to queue" if queueing else self._verb)
 
     def show_folder(self, folder: str) -> None:
         """Show where runs are written."""
@@ -126,6 +156,9 @@ class RunFrame(QWidget):
         self.run_button.setVisible(not running)
         self.cancel_button.setVisible(running)
         self.cancel_button.setEnabled(running and not cancelling)
+        for button in (self.pause_button, self.other_button):
+            button.setVisible(running)
+            button.setEnabled(running and not cancelling)
         self.cancel_button.setText("Cancelling…" if cancelling else "Cancel")
         if running:
             self._reason.hide()

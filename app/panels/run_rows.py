@@ -18,7 +18,8 @@ from app.style import LIGHT, Theme
 
 ROW, PICTURE = Qt.ItemDataRole.UserRole, Qt.ItemDataRole.UserRole + 1
 MARKS = {
-    "running": "▶", "completed": "✓", "failed": "✕", "cancelled": "■", "interrupted": "!", "damaged": "✕",
+    "running": "▶", "waiting": "…", "paused": "Ⅱ", "completed": "✓",
+    "failed": "✕", "cancelled": "■", "interrupted": "!", "damaged": "✕",
 }  # fmt: skip
 PAD = 5
 _Index = QModelIndex | QPersistentModelIndex
@@ -51,7 +52,7 @@ class TreeRow:
 
     @property
     def kind(self) -> str:
-        """``group``, ``run``, ``part``, ``step``, ``input`` or ``trash``."""
+        """``group``, ``queue``, ``run``, ``part``, ``step``, ``input`` or ``trash``."""
         return self.key.partition(":")[0]
 
     @property
@@ -126,7 +127,7 @@ class RowDelegate(QStyledItemDelegate):
     def _draw_words(self, painter: QPainter, row: TreeRow, box: QRect) -> None:
         theme, base = self._theme, painter.font()
         bold = QFont(base)
-        bold.setBold(row.kind in ("run", "group"))
+        bold.setBold(row.kind in ("run", "group", "queue"))
         painter.setFont(bold)
         painter.setPen(QColor(theme.accent if row.kind == "step" else theme.text))
         metrics = QFontMetrics(bold)
@@ -192,5 +193,6 @@ class RowDelegate(QStyledItemDelegate):
 def state_colour(state: str, theme: Theme) -> str:
     """Of a run's state; its mark and word say it, too."""
     return {
-        "running": theme.accent, "completed": theme.good, "failed": theme.error, "damaged": theme.error,
+        "running": theme.accent, "waiting": theme.muted, "completed": theme.good,
+        "failed": theme.error, "damaged": theme.error,
     }.get(state, theme.warning)  # fmt: skip

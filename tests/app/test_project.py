@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -158,6 +160,7 @@ def test_the_second_window_on_a_project_only_looks(project: Project, root: Path)
     content, lock, refusal = open_project(root)
     second = Project(root, content, named=True, lock=lock, refusal=refusal)
     assert "Another window has this project open" in second.may_change()
+    assert f"(process {os.getpid()} on this computer, since " in second.may_change()
     second.add_inputs([Path("/x")])
     second.close()
     assert not read_project(root).inputs
@@ -167,6 +170,26 @@ def test_the_second_window_on_a_project_only_looks(project: Project, root: Path)
     assert lock.take() == ""
     lock.release()
     assert not (root / project_files.LOCK).exists()
+    # of a window that was killed nothing holds the project; of one on another computer one can't know
+    gone = run_lock.Holder(2**31 - 2, run_lock.this_process().host, 1.0)
+    (root / project_files.LOCK).write_text(json.dumps(asdict(gone)))
+    assert lock.take() == ""
+    lock.release()
+    (root / project_files.LOCK).write_text(json.dumps(asdict(replace(gone, host="elsewhere"))))
+    assert f"process {gone.pid} on elsewhere, since" in lock.take()
+    assert "delete project.lock" in lock.take()
+
+
+def test_what_another_window_had_open_can_be_changed_once_it_is_closed(project: Project, root: Path) -> None:
+    content, lock, refusal = open_project(root)
+    second = Project(root, content, named=True, lock=lock, refusal=refusal)
+    assert second.may_change()
+    project.set_entry("notes", "a", "of the first window")
+    project.close()
+    assert second.may_change() == ""
+    second.set_entry("notes", "b", "of the second")
+    second.close()
+    assert read_project(root).notes == {"a": "of the first window", "b": "of the second"}
 
 
 def test_a_folder_of_runs_is_a_project_without_a_name(tmp_path: Path) -> None:
