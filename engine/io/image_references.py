@@ -90,5 +90,5 @@ def find_beside(name: str, path: Path) -> Path:
 def _projects(folder: Path) -> list[Path]:
     """The folder and those above it that may be a project's."""
     homes = Path.home().parent
-    above = [place for place in folder.parents if place != homes and place != place.parent]
-    return [folder, *above[:_LEVELS_UP]]
+    near = [folder, *folder.parents][: _LEVELS_UP + 1]
+    return [place for place in near if place != homes and place != place.parent]
