@@ -238,3 +238,31 @@ def test_what_cannot_be_prepared_is_told_by_the_run(
     wait_for(lambda: run.outcome() is not None, cluster)
     assert "classes.mrcs" in json.dumps(getattr(run.outcome(), "message", ""))
     wait_for(lambda: not cluster.call("squeue", "-h"), cluster)  # nothing waits for ever
+
+
+def test_a_task_whose_time_is_up_goes_back_into_the_queue(
+    cluster: Cluster, spec: SdsSpec, tmp_path: Path
+) -> None:
+    text = LANE.replace(
+        "#SBATCH --requeue", "#SBATCH --requeue\n#SBATCH --time=2\n#SBATCH --signal=B:TERM@60"
+    )
+    (lanes.folder() / "short.sh").write_text(text)
+    longer = spec.model_dump() | {"distillation": spec.distillation.model_dump() | {"steps": 2 * STEPS}}
+    submission = slurm_submission.submit(
+        SdsSpec.model_validate(longer), lanes.find("short"), tmp_path / "run", tasks=1
+    )  # fmt: skip
+    run = RunDir.open(tmp_path / "run")
+    array = submission.jobs[1].number
+
+    def finished() -> bool:
+        begin_now(cluster)
+        return isinstance(run.outcome(), Completed)
+
+    wait_for(lambda: sum(restarts(cluster, array).values()) >= 1, cluster)
+    kept = len(SdsResults(run.path).volumes())
+    print(f"time was up after {kept} volumes")
+    assert 1 <= kept < COUNT
+    wait_for(finished, cluster)
+    assert sorted(written(run).values()) == [1] * COUNT
+    said = "".join(p.read_text() for p in (run.path / "slurm").glob("parts-*.log"))
+    assert "time is up: it goes back into the queue" in said
