@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
 from pathlib import Path
@@ -84,7 +85,9 @@ def rerun(
     for note in ready.notes:
         sys.stderr.write(f"Note: {note}\n")
     if not ready.finished():
-        code = carry_out(ready.spec, ready.run_folder, as_json=False)
+        # with --json, standard output is for the JSON alone
+        with contextlib.redirect_stdout(sys.stderr) if as_json else contextlib.nullcontext():
+            code = carry_out(ready.spec, ready.run_folder, as_json=False)
         if code:
             return code if code == 130 else _CANT
     try:

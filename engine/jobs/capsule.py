@@ -123,16 +123,16 @@ def write_capsule(run: RunDir, out: Path, *, inputs: bool | None = None) -> Path
 def with_places(spec: JobSpec, places: Mapping[str, str]) -> JobSpec:
     """The same spec with its files where the capsule has them; what has no place keeps its last part only."""
     moved = {path: f"inputs/{file_name(path)}" for path in codec.input_files(spec).values()} | dict(places)
-    values = _moved(spec.model_dump(mode="json"), moved)
-    return codec.validate(values | {"title": spec.title})
+    keys = {key.rsplit(", ", 1)[-1] for key in codec.input_files(spec)} | {"weights"}
 
+    def move(value: Any, key: str = "") -> Any:
+        if isinstance(value, dict):
+            return {k: move(item, k) for k, item in value.items()}
+        if isinstance(value, list):
+            return [move(item) for item in value]
+        return moved.get(value, value) if isinstance(value, str) and key in keys else value
 
-def _moved(value: Any, places: Mapping[str, str]) -> Any:
-    if isinstance(value, dict):
-        return {key: _moved(item, places) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_moved(item, places) for item in value]
-    return places.get(value, value) if isinstance(value, str) else value
+    return codec.validate(move(spec.model_dump(mode="json")))
 
 
 def _metrics(run: RunDir) -> dict[str, Any]:

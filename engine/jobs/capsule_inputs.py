@@ -26,7 +26,7 @@ LIMIT_BYTES = 50 << 20
 _NAMES_IMAGES = frozenset({".star", ".lst", ".cs", ".sel", ".doc"})
 _SCANNED_BYTES = 256 << 20
 _IMAGE_NAME = re.compile(rb"[^\s\x00@\"']+\.(?:mrcs?|st|map|hdf5?|spi|dat|stk)\b")
-_OF_RUN = ("poses.csv", "poses.star", "prepared.mrcs", "averages.json", "hand.json")
+_OF_RUN = ("poses.csv", "poses.star", "prepared.mrcs", "hand.json")  # not its spec: it names folders
 
 
 @dataclass

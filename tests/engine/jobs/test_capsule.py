@@ -22,7 +22,7 @@ from engine.events import Completed
 from engine.io.json_files import write_json
 from engine.io.mrc import write_images, write_volume
 from engine.jobs import runner
-from engine.jobs.capsule import write_capsule
+from engine.jobs.capsule import with_places, write_capsule
 from engine.jobs.capsule_archive import SUMS, CapsuleArchive, write_zip
 from engine.jobs.capsule_inputs import gather_inputs
 from engine.jobs.capsule_methods import paragraph
@@ -167,6 +167,23 @@ def test_stacks_that_a_star_file_names_come_with_it(tmp_path: Path):
     found = gather_inputs(spec, MANIFEST)
     assert [e.name for e in found.entries] == ["inputs/poses.star", "inputs/p.mrcs"]
     assert found.entries[1].used_as == ["named by poses.star"]
+
+
+def test_a_run_that_found_poses_comes_with_poses_and_images_alone(volumes: RunDir):
+    spec = codec.validate({"kind": "known_poses", "images": {"poses": str(volumes.path)}})
+    found = gather_inputs(spec, MANIFEST)
+    names = {e.name.removeprefix("inputs/run/") for e in found.entries}
+    assert names == {"poses.csv", "poses.star", "prepared.mrcs"}
+    assert with_places(spec, found.places).images.poses == "inputs/run"
+
+
+def test_a_prior_s_name_is_replaced_only_where_it_names_the_prior(tmp_path: Path):
+    spec = codec.validate({"kind": "dps", "title": "joint", "prior": {"kind": "network", "weights": "joint"},
+                           "observations": POINTS})  # fmt: skip
+    moved = with_places(spec, {"joint": "inputs/joint.safetensors"})
+    assert moved.prior.weights == "inputs/joint.safetensors"
+    assert moved.title == moved.sampler.matching == "joint"
+    assert moved.observations[0].file == "inputs/x.csv"
 
 
 def test_files_of_one_name_do_not_displace_each_other(tmp_path: Path):
