@@ -17,6 +17,7 @@ from engine.events import TERMINAL, Cancelled, Completed, Emit, Event, Failed, N
 from engine.jobs import memory
 from engine.jobs.device_queue import CPU, GPU, Turn, device_of
 from engine.jobs.event_log import EventWriter
+from engine.jobs.fork import parent_of
 from engine.jobs.manifest import changed_inputs, require_same_inputs, version, write_manifest
 from engine.jobs.run_dir import RunDir
 from engine.specs.job import DpsSpec, JobSpec, TrainPriorSpec
@@ -206,6 +207,8 @@ class _Attempt:
             device_words=choice.words,
         )
         context.check()
+        if self._part is None and (parent := parent_of(self._run_dir)) is not None:
+            self._say(Notice(level="info", message=parent.words))
         if self._part is not None:
             self._part(spec, context)
         elif isinstance(spec, TrainPriorSpec):

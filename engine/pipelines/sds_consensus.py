@@ -66,6 +66,12 @@ def _make(setting: Setting, metrics: dict[str, Any]) -> None:
     # sums along fewer, larger voxels gave the same images
     density = fourier_resample(start, setting.box) * (len(start) / setting.box)
     medoid = torch.from_numpy(np.array(density, np.float32)).to(setting.images).clamp_min(0)
+    made_with = results.starts()[tournament["medoid"]].get("symmetry", setting.spec.symmetry)
+    if setting.group is not None and made_with != setting.spec.symmetry:
+        # a branch takes starts over from a run of another point group: its axes are found first
+        axes = find_symmetry_axes(medoid.cpu().numpy(), setting.spec.symmetry, work_size=32)
+        turned = apply_alignment(medoid.cpu().numpy(), axes)
+        medoid = torch.from_numpy(np.asarray(turned, np.float32)).to(medoid).clamp_min(0)
     if not setting.spec.refine_rounds:
         write_map(results.folder / CONSENSUS, medoid.cpu().numpy(), setting.pixel_size_A)
         setting.context.result("consensus", results.folder / CONSENSUS)
@@ -97,7 +103,10 @@ def _starts(setting: Setting) -> None:
             volume, score = _searched(setting, coarse, seed, label)
         else:
             volume, score = _distilled(setting, seed, label)
-        facts = {"seed": seed, "score": score, "seconds": round(time.monotonic() - started, 2)}
+        facts = {
+            "seed": seed, "score": score, "seconds": round(time.monotonic() - started, 2),
+            "symmetry": spec.symmetry,
+        }  # fmt: skip
         path = write_start(
             setting.results.folder, number, volume.cpu().numpy(), voxel_size_A, facts
         )  # fmt: skip

@@ -7,13 +7,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
-from engine.errors import Cancelled, SamplingError
+from engine.errors import Cancelled, RunError, SamplingError
 from engine.events import Metric, Progress
 from engine.pipelines.context import RunContext
 from engine.priors.training_state import TrainingState
 
 REPORT_SECONDS = 5.0
 CHECKPOINT = Path("checkpoints") / "training.safetensors"
+MILESTONES = Path("checkpoints") / "milestones"
+MILESTONE_EVERY = 0.2  # of the training: what branches can begin from
 
 
 @runtime_checkable
@@ -89,11 +91,40 @@ class TrainingLoop:
         self._clock = clock
         self._losses: list[float] = []
         self._reported = self._saved = clock()
-        checkpoint = context.folder / CHECKPOINT
-        trainer = training.trainer
-        if checkpoint.is_file():
-            trainer.load(checkpoint)
+        if self._load():
+            trainer = training.trainer
             context.notice(f"Resumed after {trainer.steps} steps and {_words(trainer.seconds)}.")
+        self._passed = self._milestone()
+
+    def _load(self) -> bool:
+        """Take up the newest checkpoint that can be read; False if there is none.
+
+        Raises
+        ------
+        RunError
+            If there are some, and none can be used.
+        """
+        folder = self.context.folder
+        older = sorted((folder / MILESTONES).glob("*.safetensors"), reverse=True)
+        problem: RunError | None = None
+        for checkpoint in (folder / CHECKPOINT, *older):
+            if not checkpoint.is_file():
+                continue
+            try:
+                self.training.trainer.load(checkpoint)
+            except RunError as exc:
+                problem = problem or exc
+                continue
+            if problem is not None:
+                self.context.notice(f"{problem} The one of an earlier step is used.", warning=True)
+            return True
+        if problem is not None:
+            raise problem
+        return False
+
+    def _milestone(self) -> int:
+        """How many milestones are passed; none at the very end, which has a checkpoint of its own."""
+        return min(int(self.progress() / MILESTONE_EVERY + 1e-9), round(1 / MILESTONE_EVERY) - 1)
 
     def follow(self) -> None:
         """Take part in the steps that the team's leader announces, until it says that there are no more.
@@ -151,6 +182,9 @@ class TrainingLoop:
             self.training.pause()
             if self._clock() - self._reported > REPORT_SECONDS:
                 self._report()
+            if (passed := self._milestone()) > self._passed:
+                self._passed = passed
+                trainer.save(self.context.folder / MILESTONES / f"step_{trainer.steps:09d}.safetensors")
             if self._clock() - self._saved > self.checkpoint_seconds:
                 self._save(final=False)
 
