@@ -181,7 +181,7 @@ def _start(folder: Path, task: int, place: Place) -> subprocess.Popen[bytes]:
 def _watch(
     run: RunDir, spec: JobSpec, context: RunContext, processes: _Processes, missing: Sequence[int]
 ) -> None:
-    begun, told = time.monotonic(), 0.0
+    begun, told, done = time.monotonic(), 0.0, -1
     many = len(processes.running)
     stage = f"{'samples' if isinstance(spec, DpsSpec) else 'volumes'}, by {many} processes"
     while processes.running:
@@ -192,9 +192,11 @@ def _watch(
         now = time.monotonic()
         if now - told >= TOLD_S or not processes.running:
             told = now
-            done = len(parts.numbers_kept(run, spec).intersection(missing))
-            left = (now - begun) / done * (len(missing) - done) if done else None
-            context.emit(Progress(stage=stage, done=done, total=len(missing), eta_s=left))
+            now_done = len(parts.numbers_kept(run, spec).intersection(missing))
+            if now_done != done:
+                done = now_done
+                left = (now - begun) / done * (len(missing) - done) if done else None
+                context.emit(Progress(stage=stage, done=done, total=len(missing), eta_s=left))
         time.sleep(POLL_S)
     if not parts.numbers_kept(run, spec).intersection(missing):
         raise RunError("None of the processes computed anything.", _first_reason(run, many), run.path)
