@@ -262,7 +262,7 @@ def test_a_task_whose_time_is_up_goes_back_into_the_queue(
     kept = len(SdsResults(run.path).volumes())
     print(f"time was up after {kept} volumes")
     assert 1 <= kept < COUNT
-    wait_for(finished, cluster)
+    wait_for(finished, cluster, 900.0)
     assert sorted(written(run).values()) == [1] * COUNT
     said = "".join(p.read_text() for p in (run.path / "slurm").glob("parts-*.log"))
     assert "time is up: it goes back into the queue" in said
