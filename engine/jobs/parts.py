@@ -103,7 +103,7 @@ def read_plan(run: RunDir) -> tuple[tuple[int, ...], ...]:
         return ()
     try:
         return tuple(tuple(int(n) for n in numbers) for numbers in read_json(path)["parts"])
-    except (KeyError, TypeError, ValueError) as exc:
+    except (KeyError, TypeError, ValueError, OverflowError) as exc:
         raise RunError("The plan of the parts is damaged.", "Submit the run again.", path) from exc
 
 

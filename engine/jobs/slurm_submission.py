@@ -107,7 +107,7 @@ def find(run: RunDir) -> Submission | None:
         content = read_json(path)
         jobs = tuple(Job(str(j["stage"]), str(j["number"]), int(j["tasks"])) for j in content["jobs"])
         return Submission(str(content["lane"]), jobs)
-    except (InputError, KeyError, TypeError, ValueError) as exc:
+    except (InputError, KeyError, TypeError, ValueError, OverflowError) as exc:
         raise RunError(
             "What was submitted can't be read.", "Look at the queue with `squeue --me`.", path
         ) from exc
@@ -145,7 +145,7 @@ def submit(
     waits_for = _training(after) if after is not None else ()
     _require_inputs(spec, after if waits_for else None)
     if (Path(out) / NAME).is_file():
-        _require_no_jobs(RunDir(Path(out).absolute()))
+        require_no_jobs(RunDir(Path(out).absolute()))
     run = RunDir.create(out, spec)
     kept = parts.numbers_kept(run, spec)
     missing = [n for n in parts.numbers_wanted(spec) if n not in kept]
@@ -233,7 +233,8 @@ def _require_inputs(spec: JobSpec, after: Path | None) -> None:
             raise InputError(f"There is no such file (`{key}`).", advice, path)
 
 
-def _require_no_jobs(run: RunDir) -> None:
+def require_no_jobs(run: RunDir) -> None:
+    """Raise RunError if jobs of this run are in the queue, or that can't be known."""
     submission = find(run)
     found = {} if submission is None else slurm.states(submission.numbers)
     if any(not state.ended for state in found.values()):

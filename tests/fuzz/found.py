@@ -148,6 +148,8 @@ def found() -> dict[str, list[bytes]]:
             _event(type="snapshot", step=1, total=2, sigma=1.0, path="/etc/hostname"),
         ],
         "manifest": [_DEEP],
+        "plan": [b'{"parts": [[Infinity]]}'],  # OverflowError
+        "submission": [b'{"lane": "a", "jobs": [{"stage": "a", "number": "1", "tasks": Infinity}]}'],
         "lock": [
             _DEEP,
             b'{"pid": "1", "host": "h", "started": 1}',

@@ -180,15 +180,16 @@ def change_json(rng: Random, value: Any) -> Any:
     if not places or rng.random() < 0.02:
         return rng.choice(_VALUES)
     node, key = rng.choice(places)
+    small = len(places) < 200  # or copies of copies fill the memory
     kind = rng.randrange(6)
     if kind == 0:
         del node[key]
     elif kind == 1 and isinstance(node, dict):
         node[rng.choice(TOKENS)[:400]] = node.pop(key)
-    elif kind == 2:
+    elif kind == 2 and small:
         other, name = rng.choice(places)
         node[key] = copy.deepcopy(other[name]) if other is not node or name != key else None
-    elif kind == 3 and isinstance(node, list):
+    elif kind == 3 and isinstance(node, list) and small:
         node.extend(copy.deepcopy(node) * rng.choice((1, 3, 40)))
     else:
         node[key] = rng.choice(_VALUES)

@@ -18,13 +18,16 @@ weights                engine.io.weights_header, prior_library, prior_facts (car
 weights_torch          engine.priors.checkpoint, image_checkpoint
 events, run_spec,      engine.jobs.event_log, run_dir, manifest, run_lock; app.run_summary, app.run_files
 manifest, lock
+kept_sample, parent    engine.io.kept_samples; engine.jobs.fork
+plan, submission       engine.jobs.parts, slurm_submission
 results_json           engine.io.json_files, volumes (facts of a run)
 project, session       app.project_files; app.session_state; preset: app.own_presets
 =====================  ==============================================================================
 
 Input files that a manifest or a spec names are the user's, wherever they lie: their hashes are not looked at
 here. ``engine.io.formats.summarise``, which looks at whatever is dropped on the window, reads all inputs that are
-files. Not here: answers of servers (engine.io.remote), which tests/engine/io/downloads breaks.
+files. Not here: answers of servers (engine.io.remote), which tests/engine/io/downloads breaks, and capsules, which
+tests/engine/jobs breaks.
 """
 
 # ruff: noqa: E501 - tables of values
@@ -48,6 +51,7 @@ from engine.io import (
     formats,
     image_columns,
     json_files,
+    kept_samples,
     landscape_file,
     mrc,
     point_values,
@@ -65,6 +69,7 @@ from engine.io import (
     voxels,
     weights_header,
 )
+from engine.jobs import fork, parts, slurm_submission
 from engine.jobs.run_dir import RunDir
 from engine.specs import codec
 from engine.specs.known_poses import PosedImages
@@ -141,6 +146,22 @@ def _read_run(path: Path) -> None:
 
 def _read_manifest(path: Path) -> None:
     RunDir.open(path.parent).manifest()
+
+
+def _read_sample(path: Path) -> None:
+    kept_samples.read_sample(path.parents[2], 1, points=9, observations=1, seed=7)
+
+
+def _read_parent(path: Path) -> None:
+    fork.parent_of(RunDir(path.parent))
+
+
+def _read_plan(path: Path) -> None:
+    parts.read_plan(RunDir(path.parent.parent))
+
+
+def _read_submission(path: Path) -> None:
+    slurm_submission.find(RunDir(path.parent))
 
 
 def _read_facts(path: Path) -> None:
@@ -258,6 +279,10 @@ READERS: tuple[Reader, ...] = (
     Reader("run_spec", "spec.json", run_seeds.specs_json, mutations.of_json, (_read_run,), _run),
     Reader("manifest", "manifest.json", run_seeds.manifests, mutations.of_json, (_read_manifest, _read_run), _run),
     Reader("lock", "lock", run_seeds.locks, mutations.of_json, (_read_run,), _run),
+    Reader("kept_sample", "checkpoints/samples/0001.npz", seeds.kept_samples, mutations.of_npz, (_read_sample,), _run),
+    Reader("parent", "parent.json", run_seeds.parents, mutations.of_json, (_read_run, _read_parent), _run),
+    Reader("plan", "parts/plan.json", run_seeds.plans, mutations.of_json, (_read_plan,), _run),
+    Reader("submission", slurm_submission.NAME, run_seeds.submissions, mutations.of_json, (_read_submission,), _run),
     Reader("results_json", "averages.json", run_seeds.results_json, mutations.of_json,
            (json_files.read_json, _read_facts, lambda p: shutil.copyfile(p, p.with_name("metrics.json")) and
             volumes.run_kind(p.parent))),

@@ -150,3 +150,18 @@ def fetched_tables() -> list[bytes]:
     """``fetched.csv``."""
     head = "id,kind,url,file,bytes,sha256,date,licence"
     return [f"{head}\n1abc,structure,https://x/1abc,1abc.cif.gz,10,{'0' * 64},2026-01-01,CC0-1.0\n".encode()]
+
+
+def parents() -> list[bytes]:
+    """``parent.json`` of a branch."""
+    return _json({"run": "runs/a", "at": "step-10", "changed": {"seed": [0, 1], "sampler.steps": [10, 20]}})
+
+
+def plans() -> list[bytes]:
+    """``parts/plan.json``."""
+    return _json({"parts": [[1, 2], [3, 4], [5]]})
+
+
+def submissions() -> list[bytes]:
+    """What was handed over to Slurm."""
+    return _json({"lane": "gpu", "jobs": [{"stage": "prepare", "number": "12", "tasks": 1}]})

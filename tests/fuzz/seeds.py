@@ -280,3 +280,9 @@ def point_tables() -> list[bytes]:
         "\n".join(["# points", "x [Å]\ty [Å]\tweight", *(r.replace(",", "\t") for r in rows)]).encode(),
         "\n".join(r.replace(",", "; ") for r in rows).encode(),
     ]
+
+
+@cache
+def kept_samples() -> list[bytes]:
+    """A finished sample of a run."""
+    return [_npz(points=_values(9, 3), energies=_values(1) ** 2, seed=np.array(7, np.int64))]
