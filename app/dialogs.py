@@ -107,6 +107,11 @@ class Dialogs:
         answer, given = QInputDialog.getMultiLineText(self._parent, "Note", f"Note about {name}:", text)
         return answer.strip() if given else None
 
+    def choose(self, title: str, text: str, items: list[str]) -> int | None:
+        """Which of some items, which differ; None for none."""
+        answer, given = QInputDialog.getItem(self._parent, title, text, items, 0, False)
+        return items.index(answer) if given and answer in items else None
+
     def confirm(self, title: str, text: str, verb: str) -> bool:
         """Whether to do something that can't be undone."""
         box = QMessageBox(QMessageBox.Icon.Warning, title, text, parent=self._parent)

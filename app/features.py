@@ -24,6 +24,7 @@ FEATURES: tuple[str, ...] = (
     "app.pausing:Pausing",
     "app.queueing:Queue",
     "app.rejoining:Rejoining",
+    "app.forking:Forking",
     "app.view3d:View3d",
     "app.laying_over:LayingOver",
     "app.planning:Planning",

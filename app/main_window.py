@@ -272,8 +272,14 @@ class MainWindow(QMainWindow):
         if self.monitor.running or session.missing():
             return
         folder = new_run_folder(self.session.runs_folder, str(session.settings.get("title") or ""))
-        if not self.features["queue"].take(session.spec(), folder):
-            self.monitor.start(session.spec(), folder)
+        spec = session.spec()
+        if not self.features["forking"].take(spec, folder):
+            self.launch(spec, folder)
+
+    def launch(self, spec: Any, folder: Path) -> None:
+        """Have a run computed: watched at once, or in the queue where others compute."""
+        if not self.features["queue"].take(spec, folder):
+            self.monitor.start(spec, folder)
         self._remember(folder)
 
     def cancel_run(self) -> None:

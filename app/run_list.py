@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -177,7 +178,8 @@ class RunList(QObject):
         self._progress = f" · {100 * share:.0f} %" if share is not None and share >= 0 else ""
         run = self.runs.get(folder)
         if run is not None and run.state in LIVE:
-            self._panel.update_row(self._run_row(run))
+            depth = next((d for r, d in branched(self._listing.runs) if r.folder == folder), 0)
+            self._panel.update_row(self._run_row(run, depth))
 
     # ---- rows -----------------------------------------------------------------------------------
 
@@ -196,7 +198,7 @@ class RunList(QObject):
         found, project = self._listing, self.project
         self._files.clear()
         self._panel.set_rows(
-            [self._run_row(run) for run in found.runs],
+            [self._run_row(run, depth) for run, depth in branched(found.runs)],
             [self._input_row(*entry) for entry in found.inputs],
             [self._trash_row(run) for run in found.trashed],
         )
@@ -206,7 +208,7 @@ class RunList(QObject):
             project.refusal,
         )
 
-    def _run_row(self, run: RunSummary) -> TreeRow:
+    def _run_row(self, run: RunSummary, depth: int = 0) -> TreeRow:
         key, project = f"run:{run.folder}", self.project
         name, note = self.name_of(run.folder), project.note_of(run.folder.name)
         seconds = f" · {duration(run.seconds)}" if run.seconds is not None else ""
@@ -215,16 +217,17 @@ class RunList(QObject):
             when(run.created), f"seed {run.seed}" if run.seed is not None else "", run.device,
         ]  # fmt: skip
         lines = (
-            f"· {KINDS.get(run.kind, run.kind or 'unknown')}{seconds}{self._progress if own else ''}",
+            f"· {KINDS.get(run.kind, run.kind or 'unknown')}{' · branch' if run.parent else ''}{seconds}"
+            f"{self._progress if own else ''}",
             " · ".join(fact for fact in facts if fact),
         )
         link = project.source_of(run.folder.name)
         came = f"Prepared from {self.name_of(project.runs / link.source)}" if link is not None else ""
-        tip = "\n".join(part for part in (name, run.problem, came, note, str(run.folder)) if part)
+        tip = "\n".join(part for part in (name, run.problem, came, run.branch, note, str(run.folder)) if part)
         self._picture(key, run.picture, run.stamp)
         return TreeRow(
             key, name, lines, run.state, note, tip, RUN_PX,
-            f"{name} {note}".lower() + " " + run.haystack, tuple(self._children(run)),
+            f"{name} {note}".lower() + " " + run.haystack, depth, tuple(self._children(run)),
         )  # fmt: skip
 
     def _children(self, run: RunSummary) -> list[TreeRow]:
@@ -309,6 +312,23 @@ def pixmap_of(made: Thumbnail | None, theme: Theme) -> QPixmap:
     ]
     mixed = np.ascontiguousarray(np.rint(ends[0] + share * (ends[1] - ends[0])).astype(np.uint8))
     return QPixmap.fromImage(QImage(mixed.data, size, size, 3 * size, QImage.Format.Format_RGB888))
+
+
+def branched(runs: Sequence[RunSummary]) -> list[tuple[RunSummary, int]]:
+    """Runs in their order, each followed by its branches; and how often it has branched off."""
+    names = {run.folder.name for run in runs}
+    below: dict[str, list[RunSummary]] = {}
+    for run in runs:
+        own = run.parent if run.parent in names and run.parent != run.folder.name else ""
+        below.setdefault(own, []).append(run)
+    found: list[tuple[RunSummary, int]] = []
+    waiting = [(run, 0) for run in reversed(below.pop("", []))]
+    while waiting:
+        run, depth = waiting.pop()
+        found.append((run, depth))
+        waiting.extend((branch, depth + 1) for branch in reversed(below.pop(run.folder.name, [])))
+    rest = [run for branches in below.values() for run in branches]  # that name each other as parents
+    return [*found, *((run, 0) for run in rest)]
 
 
 def when(seconds: float) -> str:

@@ -14,6 +14,8 @@ from engine.errors import VerglasError
 from engine.events import TERMINAL, Event, Failed, Progress, Started, from_line
 from engine.io.volumes import OF_VOLUMES
 from engine.jobs import run_lock
+from engine.jobs.fork import parent_of
+from engine.jobs.run_dir import RunDir
 from engine.specs import codec
 
 STATES = ("running", "waiting", "paused", "completed", "failed", "cancelled", "interrupted", "damaged")
@@ -61,6 +63,8 @@ class RunSummary:
     inputs : files that it names.
     steps : what usually comes next: key, title and tip of each hint.
     haystack : what searching looks through, in lower case.
+    parent : folder of the run that it branched off from, by its name; empty for none.
+    branch : where it did and with what changed, in words.
     picture : the file that its thumbnail is made from, or None.
     """
 
@@ -77,6 +81,8 @@ class RunSummary:
     inputs: tuple[str, ...] = ()
     parts: tuple[Part, ...] = ()
     picture: Path | None = None
+    parent: str = ""
+    branch: str = ""
     steps: tuple[tuple[str, str, str], ...] = ()
     haystack: str = field(default="", repr=False)
 
@@ -137,6 +143,7 @@ def _read(folder: Path, stamp: tuple[Any, ...]) -> RunSummary:
     steps = _steps(folder, text) if state == "completed" else ()
     if state in UNFINISHED:
         steps = ((RESUME.key, RESUME.title, RESUME.tip),)
+    parent = parent_of(RunDir(folder))
     flat = " ".join(f"{key} {value}" for key, value in flatten(spec) if value not in ("", None))
     return RunSummary(
         folder=folder,
@@ -152,6 +159,8 @@ def _read(folder: Path, stamp: tuple[Any, ...]) -> RunSummary:
         inputs=tuple(_files(spec)),
         parts=parts,
         picture=_picture(folder, kind),
+        parent=Path(parent.run).name if parent is not None else "",
+        branch=parent.words if parent is not None else "",
         steps=steps,
         haystack=f"{folder.name} {KINDS.get(kind, kind)} {state} {flat}".lower(),
     )

@@ -53,6 +53,7 @@ QLabel#heading {{ font-size: 12pt; font-weight: 600; }}
 QLabel#title {{ font-weight: 600; }}
 QLabel#muted {{ color: {muted}; }}
 QLabel#warning {{ color: {warning}; }}
+QLabel#banner {{ color: {accent}; font-weight: bold; }}
 QLabel#error {{ color: {error}; }}
 QLabel#good {{ color: {good}; }}
 QLabel#welcome {{ font-size: 15pt; font-weight: 600; }}

@@ -35,6 +35,7 @@ class RunFrame(QWidget):
     cancel_wanted = Signal()
     pause_wanted = Signal()
     other_wanted = Signal()
+    banner_dropped = Signal()
     folder_wanted = Signal()
     next_wanted = Signal()
     preset_chosen = Signal(str)
@@ -70,6 +71,16 @@ class RunFrame(QWidget):
         self.cancel_button = QPushButton("Cancel")
         self.cancel_button.setToolTip("Stop after the current step; what is finished is kept (Esc)")
         self.cancel_button.clicked.connect(self.cancel_wanted)
+        self._banner = QWidget()
+        self._banner_words = words_label("banner")
+        self._banner_drop = QPushButton("Don't fork")
+        self._banner_drop.setToolTip("Run makes an ordinary run again; the settings stay")
+        self._banner_drop.clicked.connect(self.banner_dropped)
+        banner_row = QHBoxLayout(self._banner)
+        banner_row.setContentsMargins(0, 0, 0, 0)
+        banner_row.addWidget(self._banner_words, 1)
+        banner_row.addWidget(self._banner_drop)
+        self._banner.hide()
         self.pause_button = QPushButton()
         self.pause_button.clicked.connect(self.pause_wanted)
         self.other_button = QPushButton("Another…")
@@ -89,6 +100,7 @@ class RunFrame(QWidget):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(10, 4, 4, 8)
         layout.addWidget(title_label)
+        layout.addWidget(self._banner)
         layout.addWidget(self.presets)
         layout.addWidget(self._scroll, 1)
         for part in (
@@ -127,6 +139,11 @@ class RunFrame(QWidget):
         )
         self.pause_button.setToolTip(f"{tip} (Ctrl+P)")
         self.pause_button.setProperty("pause", pause)
+
+    def show_banner(self, text: str) -> None:
+        """Say what Run will make that is no ordinary run; empty text for an ordinary one."""
+        self._banner_words.setText(text)
+        self._banner.setVisible(bool(text))
 
     def set_queueing(self, queueing: bool) -> None:
         """Say whether a run would have to wait for others."""

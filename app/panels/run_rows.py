@@ -22,6 +22,7 @@ MARKS = {
     "failed": "✕", "cancelled": "■", "interrupted": "!", "damaged": "✕",
 }  # fmt: skip
 PAD = 5
+INDENT_PX = 16
 _Index = QModelIndex | QPersistentModelIndex
 
 
@@ -36,6 +37,7 @@ class TreeRow:
     lines : further lines.
     state : of a run, a key of :data:`MARKS`; its mark and word stand first in the second line.
     note : the last line.
+    depth : how often it has branched off from the runs above it.
     picture : the size of its picture, pixels; 0 for none.
     haystack : what searching looks through, in lower case.
     """
@@ -48,6 +50,7 @@ class TreeRow:
     tip: str = ""
     picture: int = 0
     haystack: str = ""
+    depth: int = 0
     children: tuple[TreeRow, ...] = field(default=(), repr=False)
 
     @property
@@ -102,7 +105,7 @@ class RowDelegate(QStyledItemDelegate):
         if option.state & QStyle.StateFlag.State_HasFocus:
             painter.setPen(QColor(theme.accent))
             painter.drawRect(rect.adjusted(0, 0, -1, -1))
-        left = rect.left() + 2
+        left = rect.left() + 2 + INDENT_PX * min(row.depth, 5)
         if row.picture:
             place = QRect(left, rect.top() + 3, row.picture, row.picture)
             self._draw_picture(painter, place, index.data(PICTURE), row)
