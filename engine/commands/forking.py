@@ -53,6 +53,11 @@ def resume(
             raise RunError("The run is being computed, and isn't paused.", "", found.path)
         found.request_resume()
         return _say("Goes on.")
+    if slurm_submission.find(found) is not None:
+        if found.pause_requested():  # its parts wait, wherever they compute
+            found.request_resume()
+            return _say("Goes on.")
+        slurm_submission.require_no_jobs(found)
     if isinstance(found.outcome(), Completed):
         raise RunError(
             "The run is finished.", "`verglas fork` begins another from what it has kept.", found.path

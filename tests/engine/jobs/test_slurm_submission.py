@@ -122,6 +122,12 @@ def test_jobs_wait_for_each_other_and_are_taken_back(
     assert "0 of 4 finished; 3 parts: 3 waiting." in shown
 
     run = RunDir.open(out)
+    assert cli.main(["pause", str(out)]) == 0
+    assert run.pause_requested()
+    assert cli.main(["resume", str(out)]) == 0  # lets the parts go on, and doesn't compute here
+    assert not run.pause_requested()
+    assert cli.main(["resume", str(out)]) == 2
+    assert "in the queue already" in capsys.readouterr().err
     slurm_submission.cancel(run)
     assert run.cancel_requested()
     assert isinstance(run.outcome(), Cancelled)
