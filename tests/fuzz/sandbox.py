@@ -275,7 +275,10 @@ def _in_child(
         warnings.simplefilter("ignore")
         worker = _Worker(reader, root, slot, pipe)
         code = 0
+        parent = os.getppid()
         for number, content in inputs:
+            if os.getppid() != parent:
+                break  # whoever watched is gone
             if not worker.one(number, content):
                 code = 3
                 break
