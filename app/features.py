@@ -40,6 +40,7 @@ FEATURES: tuple[str, ...] = (
     "app.edit_menu:EditMenu",
     "app.scrubber:ScrubberFeature",
     "app.movies:Movies",
+    "app.capsules:Capsules",
     "app.help_menu:Help",
     "app.palette:Palette",
     "app.toasts:Toasts",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -66,6 +67,17 @@ def test_a_finished_run_gets_a_branch_with_more_samples(window: MainWindow, tmp_
     spin(lambda: view.panel.visible_runs() == keys, 10)
     assert [view.panel.row(key).depth for key in keys] == [0, 1]
     assert "samples: 2 → 3" in view.panel.row(keys[1]).tip
+    # and its capsule
+    capsules, toasts = window.features["capsules"], window.features["toasts"]
+    window.dialogs.save_as = lambda _title, _suggestion, _kinds: tmp_path / "paper"
+    capsules.action.trigger()
+    spin(lambda: any(t.title == "Capsule written" for t in toasts.shown), SECONDS)
+    with zipfile.ZipFile(tmp_path / "paper.zip") as found_zip:
+        assert {"spec.toml", "methods.txt", "validation.md"} <= set(found_zip.namelist())
+    window.dialogs.save_as = lambda _title, _suggestion, _kinds: tmp_path / "paper.txt"
+    capsules.action.trigger()
+    spin(lambda: any(t.title == "No capsule" for t in toasts.shown), 10)
+    assert "A capsule is a zip file" in window.messages.texts()[-1]
 
 
 def test_branches_stand_below_their_parents(tmp_path: Path) -> None:
