@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from engine.errors import RunError, SpecError
+from engine.errors import RunError
 from engine.events import Cancelled as WasCancelled
 from engine.events import Completed, Event, Failed, ImagesSnapshot, MapSnapshot, Notice, Progress, Result
 from engine.forward.volume_projection import project
@@ -22,8 +22,7 @@ from engine.jobs import runner
 from engine.jobs.run_dir import RunDir
 from engine.numerics.rotations import random_rotations
 from engine.numerics.symmetry import point_group, self_correlation
-from engine.pipelines import sds, sds_consensus
-from engine.pipelines.context import RunContext
+from engine.pipelines import sds_consensus
 from engine.priors.image_checkpoint import ImageDenoiserCard, load_image_denoiser, save_image_denoiser
 from engine.priors.unet import build_denoiser
 from engine.specs.presets import sds_preset
@@ -227,27 +226,6 @@ def test_a_killed_run_goes_on_and_computes_nothing_twice(make: Make, tmp_path: P
         assert np.array_equal(results.volume(image).density, whole.volume(image).density)
     with pytest.raises(RunError, match="finished run"):
         RunDir.create(tmp_path / "killed", spec)
-
-
-def test_parts_make_the_same_volumes(make: Make, tmp_path: Path) -> None:
-    spec = make(volumes="each", only=(1, 3, 4))
-    whole, _, expected = completed(spec, tmp_path / "whole")
-    folder = RunDir.create(tmp_path / "parts", spec).path
-    events: list[Event] = []
-    context = RunContext(folder, events.append, lambda: False, torch.device("cpu"), "CPU")
-    with pytest.raises(RunError, match="consensus isn't finished"):
-        sds.run_part(spec, context, (1,))
-    sds.prepare_parts(spec, context)
-    with pytest.raises(SpecError, match="Image 2"):
-        sds.run_part(spec, context, (2,))
-    sds.run_part(spec, context, (3,))
-    assert list(SdsResults(folder).volumes()) == [3]
-    sds.run_part(spec, context, (1, 4))
-    results, told, metrics = completed(spec, folder)
-    assert not [event for event in of(told, Result) if event.role in ("start", "volume")]
-    assert metrics | {"seconds": 0} == expected | {"seconds": 0}
-    for image in (1, 3, 4):
-        assert np.array_equal(results.volume(image).density, whole.volume(image).density)
 
 
 def test_a_run_cancelled_early_keeps_its_starts(make: Make, tmp_path: Path) -> None:
