@@ -35,7 +35,8 @@ _LONGEST_LIST = 64
 # Clocks, and what the run says about its machine and files rather than its object.
 _NOT_COMPARED = re.compile(
     r"(^|\.)(seconds|hours|minutes|path|name|device|schema_version|processes|precision|clouds_seen|"
-    r"images_seen|steps)(\.|$|\[)"
+    # names of starts: which of two that agree alike comes first is rounding's choice
+    r"images_seen|steps|groups|medoid|best|mirrored)(\.|$|\[)"
 )
 
 

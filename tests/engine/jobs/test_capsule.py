@@ -332,6 +332,19 @@ def test_elsewhere_tolerances_are_wider_and_what_is_gone_is_noticed():
     assert compare(record(10.0), record(None), elsewhere=True).outside
 
 
+def test_names_of_starts_are_not_compared_but_how_far_they_agree_is(tmp_path: Path):
+    def record(folder: str, agreement: dict[str, object]) -> dict[str, object]:
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "metrics.json").write_text(json.dumps({"agreement": agreement}))
+        return results_record(tmp_path / folder)
+
+    one = record("a", {"agree": 4, "medoid": 2, "groups": [[2, 3, 4, 1]]})
+    relabelled = record("b", {"agree": 4, "medoid": 3, "groups": [[3, 2, 4, 1]]})
+    fewer = record("c", {"agree": 3, "medoid": 2, "groups": [[2, 3, 4, 1]]})
+    assert not compare(one, relabelled, elsewhere=False).outside
+    assert compare(one, fewer, elsewhere=False).outside
+
+
 # ---- words ----------------------------------------------------------------------------------------------
 
 POINTS = [{"kind": "coarse_points", "file": "/a/x.csv"}]
