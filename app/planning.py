@@ -76,11 +76,15 @@ class Planning(Feature):
             signal.connect(self._timer.start)
         window.monitor.ended.connect(lambda *_ended: self.look())
         self._timer.start()
-        QTimer.singleShot(1500, self, self.look)
+        self._late = QTimer(self)
+        self._late.setSingleShot(True)
+        self._late.timeout.connect(self.look)
+        self._late.start(1500)
 
     def close(self) -> None:
         """Stop."""
         self._timer.stop()
+        self._late.stop()
         self._looking.drop()
         self._reading.drop()
 

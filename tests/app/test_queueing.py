@@ -74,8 +74,10 @@ def test_the_line_is_shown_and_changed(window: MainWindow, line: dict[str, RunDi
     shown(window, ("a", "running"), ("c", "waiting"), ("b", "waiting"))
     assert [entry.priority for entry in device_queue.line()] == [0, 1, 0]
     spin(lambda: panel.row(f"queue:{line['c'].path}").lines == ("· next for the CPU · priority +1",), 10)
+    panel.select(f"queue:{line['c'].path}")
+    spin(queue._pause.isEnabled, 10)
     queue._pause.trigger()
-    spin(line["c"].pause_requested, 5)
+    spin(line["c"].pause_requested, 20)
     shown(window, ("a", "running"), ("c", "paused"), ("b", "waiting"))
     spin(lambda: queue._pause.text() == "Let &go on", 5)
     queue._pause.trigger()

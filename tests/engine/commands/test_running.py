@@ -19,7 +19,7 @@ def carried_out(monkeypatch: pytest.MonkeyPatch) -> list[JobSpec]:
     """What would have been computed."""
     found: list[JobSpec] = []
 
-    def note(spec: JobSpec, out: Path, *, as_json: bool) -> int:
+    def note(spec: JobSpec, out: Path, *, as_json: bool, **_where: object) -> int:
         found.append(spec)
         return 0
 

@@ -94,7 +94,7 @@ def test_one_computes_and_the_next_is_the_one_of_highest_priority(tmp_path: Path
     assert place is not None
     assert [p.name for p in place.running] == ["a"]
     assert [p.name for p in place.before] == ["c"]
-    assert second.told[-1] == "Waiting for the CPU: a computes, 1 waits before this one."
+    until(lambda: second.told[-1] == "Waiting for the CPU: a computes, 1 waits before this one.")
     assert not second.running
     assert waiting(tmp_path / "a") is None
     first.end()

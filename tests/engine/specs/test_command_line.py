@@ -37,7 +37,7 @@ def test_the_command_makes_the_same_description(
 ) -> None:
     found: list[JobSpec] = []
 
-    def note(spec: JobSpec, out: Path, *, as_json: bool) -> int:
+    def note(spec: JobSpec, out: Path, *, as_json: bool, **_where: object) -> int:
         found.append(spec)
         return 0
 
