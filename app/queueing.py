@@ -182,6 +182,8 @@ class Queue(Feature):
 
     def take(self, spec: JobSpec, folder: Path) -> bool:
         """Add a run to the line without watching it; False if it would begin at once."""
+        if self._auto:
+            self.line = look(self._auto)[0]  # a few small files: what was read before may be over by now
         if not self.busy(spec.device):
             return False
         name, (_own, ahead) = spec.title or folder.name, self._before(spec.device)
