@@ -38,9 +38,7 @@ Line = tuple[tuple[Waiting, bool], ...]
 def look(auto: str) -> tuple[Line, str, int]:
     """The line, which device ``auto`` means (given unless empty), and how many GPUs there are; a thread's."""
     entries = device_queue.line()
-    # one that has said its last word is about to let go
-    entries = tuple(e for e in entries if RunDir(e.folder).outcome() is None)
-    found = tuple((e, (e.folder / "pause").exists()) for e in entries)
+    found = tuple((e, e.paused) for e in entries)
     return found, auto or device_queue.device_of("auto"), max(1, device_queue.gpus()) if not auto else 0
 
 
@@ -69,7 +67,6 @@ class Queue(Feature):
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
         self._timer.timeout.connect(self.look)
-        window.monitor.ended.connect(lambda *_how: self._forget(window.monitor.folder))
         self._add_commands()
         for panel in window.modes.run_panels:
             panel.other_wanted.connect(self.prepare_another)
@@ -114,10 +111,6 @@ class Queue(Feature):
         """Read the line in the background, and again while there is something in it."""
         if not self._closed:
             self._reading.ask(partial(look, self._auto), self._found)
-
-    def _forget(self, ended: Path | None) -> None:
-        """The watched run has ended: what was read before is no longer so."""
-        self.line = tuple((e, paused) for e, paused in self.line if e.folder != ended)
 
     def _found(self, found: tuple[Line, str, int]) -> None:
         if self._closed:

@@ -44,7 +44,7 @@ def queue(
     if not found:
         sys.stdout.write("No run computes or waits on this machine.\n")
     for place, one in enumerate(found, 1):
-        state = "computes" if one.running else "paused" if (one.folder / "pause").exists() else "waits"
+        state = "computes" if one.running else "paused" if one.paused else "waits"
         number = f" {one.index}" if one.index else ""
         sys.stdout.write(
             f"{place:>3}  {one.device.upper() + number:<6} {state:<9} {one.priority:>+3}  {one.folder}\n"

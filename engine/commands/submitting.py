@@ -6,6 +6,7 @@ import json
 import os
 import sys
 from collections import Counter
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -100,7 +101,7 @@ def status(
         report = {
             "folder": str(found.path),
             "lane": lane,
-            "parts": [slurm_submission.as_dict(r) for r in rows],
+            "parts": [asdict(r) for r in rows],
         }
         sys.stdout.write(json.dumps(report, indent=2) + "\n")
         return 0

@@ -26,6 +26,7 @@ import platformdirs
 from engine.errors import RunError, VerglasError
 from engine.io.atomic import write_text
 from engine.jobs import run_lock
+from engine.jobs.run_dir import RunDir
 from engine.jobs.run_lock import Holder
 
 FOLDER_VARIABLE: Final = "VERGLAS_STATE"
@@ -60,6 +61,11 @@ class Waiting:
     def running(self) -> bool:
         """Whether it has its turn."""
         return self.index is not None
+
+    @property
+    def paused(self) -> bool:
+        """Whether it is asked to pause."""
+        return RunDir(self.folder).pause_requested()
 
 
 @dataclass(frozen=True)
@@ -235,7 +241,9 @@ class Turn:
                 if not ticket.holder.alive:
                     path.unlink(missing_ok=True)
             # others that are paused don't hold up the line
-            alive = [t for p, t in tickets if t.holder.alive and (p == self._path or not _paused(t))]
+            alive = [
+                t for p, t in tickets if t.holder.alive and (p == self._path or t.running or not t.paused)
+            ]
             own = next((t for p, t in tickets if p == self._path), None)
             if own is None:  # somebody has emptied the folder: nobody is known to be before us
                 return 0
@@ -250,10 +258,6 @@ class Turn:
 
 def _same(other: Waiting, own: Waiting) -> bool:
     return other.device == own.device and not other.running
-
-
-def _paused(ticket: Waiting) -> bool:
-    return not ticket.running and (ticket.folder / "pause").exists()
 
 
 def _order(ticket: Waiting) -> tuple[bool, int, int]:

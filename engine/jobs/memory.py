@@ -8,7 +8,6 @@ from typing import Literal
 
 from engine.specs.estimates import SAMPLES_TOGETHER, Facts, bytes_needed, size_words
 from engine.specs.job import DpsSpec, JobSpec, TrainPriorSpec
-from engine.specs.samplers import Annealed
 
 _OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "not enough memory", "cannot allocate memory")
 
@@ -31,7 +30,7 @@ def lighter(spec: JobSpec, *, gpu: bool) -> tuple[JobSpec, str] | None:
     CPU. Samples that steer each other are drawn together, and a training's batch is part of its result, so
     those go to the CPU at once.
     """
-    if isinstance(spec, DpsSpec) and not (isinstance(spec.sampler, Annealed) and spec.sampler.steering):
+    if isinstance(spec, DpsSpec) and not spec.steered:
         together = min(spec.samples, spec.batch or SAMPLES_TOGETHER)
         if together > 1:
             half = together // 2

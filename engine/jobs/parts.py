@@ -9,21 +9,18 @@ ordinary run puts them.
 from __future__ import annotations
 
 import os
-import re
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
 from engine.errors import RunError, SpecError
 from engine.io.json_files import read_json, write_json
+from engine.io.kept_samples import SAMPLES, numbers_in
 from engine.io.volumes import SdsResults
 from engine.jobs import run_lock
 from engine.jobs.run_dir import RunDir
-from engine.jobs.run_lock import Holder
 from engine.specs.job import DpsSpec, JobSpec
-from engine.specs.samplers import Daps, Proximal, SplitGibbs
 from engine.specs.sds import SdsSpec
 
 PREPARE, PARTS, FINISH = "prepare", "parts", "finish"
@@ -31,7 +28,6 @@ STAGES: Final = (PREPARE, PARTS, FINISH)
 FOLDER: Final = "parts"
 TAKEN_OVER_WITHIN_S = 60.0
 _ATTEMPT = "attempt.json"
-_SAMPLE = re.compile(r"(\d{4,})\.npz")
 
 
 def numbers_wanted(spec: JobSpec) -> tuple[int, ...]:
@@ -45,8 +41,7 @@ def numbers_wanted(spec: JobSpec) -> tuple[int, ...]:
         If the class averages can't be read.
     """
     if isinstance(spec, DpsSpec):
-        together = isinstance(spec.sampler, Proximal | SplitGibbs | Daps) and spec.sampler.steering > 0
-        return () if together else tuple(range(1, spec.samples + 1))
+        return () if spec.steered else tuple(range(1, spec.samples + 1))
     if isinstance(spec, SdsSpec) and spec.volumes == "each":
         if spec.only:
             return tuple(sorted(set(spec.only)))
@@ -61,11 +56,7 @@ def numbers_wanted(spec: JobSpec) -> tuple[int, ...]:
 def numbers_kept(run: RunDir, spec: JobSpec) -> set[int]:
     """Which of them are finished."""
     if isinstance(spec, DpsSpec):
-        try:
-            names = [p.name for p in (run.path / "checkpoints" / "samples").iterdir()]
-        except OSError:
-            return set()
-        return {int(match[1]) for name in names if (match := _SAMPLE.fullmatch(name))}
+        return set(numbers_in(run.path / SAMPLES))
     if isinstance(spec, SdsSpec) and spec.volumes == "each":
         return set(SdsResults(run.path).volumes())
     return set()
@@ -135,28 +126,10 @@ class PartDir(RunDir):
         """Names the process that computes the part."""
         return self.folder / "lock"
 
-    def holder(self) -> Holder | None:
-        """The process that computes the part."""
-        return run_lock.read_holder(self.lock_file)
-
-    @contextmanager
-    def locked(self) -> Iterator[Holder]:
-        """Hold the part. Raises RunError if another living process does."""
-        with run_lock.held(self.lock_file) as holder:
-            yield holder
-
     def begin(self) -> None:
         """Make the folder; events of an earlier attempt move aside."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        if self.events_file.exists() and self.events_file.stat().st_size:
-            number = len(list(self.folder.glob("events.*.jsonl"))) + 1
-            self.events_file.rename(self.folder / f"events.{number:03d}.jsonl")
-
-    @property
-    def attempts(self) -> int:
-        """How often it was begun."""
-        earlier = len(list(self.folder.glob("events.*.jsonl")))
-        return earlier + self.events_file.exists()
+        self._set_events_aside()
 
 
 def part_name(stage: str, task: int) -> str:

@@ -132,8 +132,11 @@ class RunDir:
 
     def _set_events_aside(self) -> None:
         if self.events_file.exists() and self.events_file.stat().st_size:
-            number = len(list(self.path.glob("events.*.jsonl"))) + 1
-            self.events_file.rename(self.path / f"events.{number:03d}.jsonl")
+            number = len(self._earlier_events()) + 1
+            self.events_file.rename(self.events_file.with_name(f"events.{number:03d}.jsonl"))
+
+    def _earlier_events(self) -> list[Path]:
+        return sorted(self.events_file.parent.glob("events.*.jsonl"))
 
     # ---- files --------------------------------------------------------------------------------
 
@@ -146,6 +149,16 @@ class RunDir:
     def log_file(self) -> Path:
         """What the run printed, for people."""
         return self.path / "log.txt"
+
+    @property
+    def lock_file(self) -> Path:
+        """Names the process that computes."""
+        return self.path / "lock"
+
+    @property
+    def attempts(self) -> int:
+        """How often it was begun."""
+        return len(self._earlier_events()) + self.events_file.exists()
 
     @property
     def cancel_file(self) -> Path:
@@ -211,8 +224,9 @@ class RunDir:
 
     def history(self) -> tuple[Event, ...]:
         """Events of all attempts, oldest first."""
-        past = sorted(self.path.glob("events.*.jsonl"))
-        return tuple(e for file in [*past, self.events_file] for e in event_log.follow(file).events)
+        return tuple(
+            e for file in [*self._earlier_events(), self.events_file] for e in event_log.follow(file).events
+        )
 
     def follow(self, offset: int = 0) -> Tail:
         """Events beyond a byte offset, and the offset for the next call."""
@@ -248,12 +262,12 @@ class RunDir:
     @contextmanager
     def locked(self) -> Iterator[run_lock.Holder]:
         """Hold the run. Raises RunError if another living process does."""
-        with run_lock.held(self.path / "lock") as holder:
+        with run_lock.held(self.lock_file) as holder:
             yield holder
 
     def holder(self) -> run_lock.Holder | None:
         """The process that computes, dead or alive; None if none does."""
-        return run_lock.read_holder(self.path / "lock")
+        return run_lock.read_holder(self.lock_file)
 
     @property
     def there(self) -> bool:

@@ -107,8 +107,6 @@ class _Attempt:
             # without its folder this process can't let go of the run but by ending
             cause = type(exc).__name__ if self._run_dir.there else ""
             event = Failed(message=str(exc), detail=self._trace(), cause=cause)
-        except MemoryError:
-            event = Failed(message=f"The computer ran out of memory. {_LESS_MEMORY}", detail=self._trace())
         except Exception as exc:
             event = self._unexpected(exc)
         self._say(event)

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from engine.errors import InputError, RunError
 from engine.events import Cancelled, Completed, Event, Failed, Notice, Progress
@@ -313,8 +313,7 @@ def _row(
 ) -> Row:
     events = event_log.follow(piece.events_file).events
     state, words = _said(events, piece.running, queue, bool(job))
-    attempts = len(list(piece.events_file.parent.glob("events.*.jsonl"))) + bool(events)
-    return Row(stage, task, numbers, len(kept.intersection(numbers)), state, words, attempts, job)
+    return Row(stage, task, numbers, len(kept.intersection(numbers)), state, words, piece.attempts, job)
 
 
 def _said(events: tuple[Event, ...], alive: bool, queue: JobState | None, submitted: bool) -> tuple[str, str]:
@@ -347,8 +346,3 @@ def _doing(events: tuple[Event, ...]) -> str:
         if isinstance(event, Notice) and event.message == "Paused.":
             return "paused"
     return ""
-
-
-def as_dict(row: Row) -> dict[str, Any]:
-    """Plain values, for scripts."""
-    return asdict(row)

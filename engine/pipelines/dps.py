@@ -19,7 +19,7 @@ from engine.observations.pose_correction import ViewCorrection, correct_poses
 from engine.pipelines.context import RunContext
 from engine.pipelines.density_map import write_density_map
 from engine.pipelines.dps_results import write_results
-from engine.pipelines.dps_samples import Samples, steered
+from engine.pipelines.dps_samples import Samples
 from engine.pipelines.dps_views import write_views
 from engine.pipelines.finer import write_finer
 from engine.pipelines.placing import place_parts
@@ -99,7 +99,7 @@ def run_part(spec: DpsSpec, context: RunContext, numbers: Sequence[int]) -> None
     VerglasError
         As :func:`run`.
     """
-    if steered(spec):
+    if spec.steered:
         raise SpecError(
             "A steered run has no parts: its samples displace each other, and are drawn together.",
             "Run it in one piece, or set `sampler.steering` to 0.",

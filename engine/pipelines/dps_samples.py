@@ -18,18 +18,12 @@ from engine.io.kept_samples import KeptSample, read_samples, write_sample
 from engine.pipelines.context import RunContext
 from engine.pipelines.draw import Step, draw
 from engine.protocols import Denoiser, Observation
+from engine.specs.estimates import SAMPLES_TOGETHER
 from engine.specs.job import DpsSpec
-from engine.specs.samplers import Annealed
 from engine.types import Frame
 
 SNAPSHOT_SECONDS = 0.1  # at most ten a second reach the window
 LIVE_SNAPSHOTS = 8  # for who watches; what is kept for later are frames
-BATCH = 16  # samples together where the spec leaves it open; bounds memory, not results
-
-
-def steered(spec: DpsSpec) -> bool:
-    """Whether samples displace each other, so that all of a run are drawn together."""
-    return isinstance(spec.sampler, Annealed) and spec.sampler.steering > 0
 
 
 class Samples:
@@ -69,7 +63,7 @@ class Samples:
         )
         for sentence in complaints:
             context.notice(sentence, warning=True)
-        if steered(spec) and len(self.done) < self.samples:
+        if spec.steered and len(self.done) < self.samples:
             self.done = {}  # they were drawn together, and are again
         if self.done:
             context.notice(f"{len(self.done)} of {self.samples} samples were finished before; going on.")
@@ -97,7 +91,7 @@ class Samples:
         """Draw what is missing, batch after batch. Raises as :func:`engine.pipelines.draw.draw`."""
         missing = [number for number in self.numbers if number not in self.done]
         # samples that displace each other: all of the run, whatever the batch
-        size = max(1, len(missing)) if steered(self.spec) else self.spec.batch or BATCH
+        size = max(1, len(missing)) if self.spec.steered else self.spec.batch or SAMPLES_TOGETHER
         for start in range(0, len(missing), size):
             self._batch = missing[start : start + size]
             points, energies = draw(

@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 
 from engine.specs.components import Device, Model, NetworkPrior, ObservationSpec, PriorSpec, field
 from engine.specs.known_poses import KnownPosesSpec
-from engine.specs.samplers import DEFAULT_SAMPLER, SamplerSpec
+from engine.specs.samplers import DEFAULT_SAMPLER, Annealed, SamplerSpec
 from engine.specs.sds import SdsSpec, TrainDenoiserSpec
 
 SCHEMA_VERSION: Final = 1
@@ -122,6 +122,11 @@ class DpsSpec(Model):
     truth: str | None = field(
         None, help="A reference structure or map to judge the result by; never used as input.", path=True
     )
+
+    @property
+    def steered(self) -> bool:
+        """Whether samples displace each other, so that all of a run are drawn together."""
+        return isinstance(self.sampler, Annealed) and self.sampler.steering > 0
 
     @model_validator(mode="after")
     def _has_evidence(self) -> DpsSpec:

@@ -17,23 +17,13 @@ from engine.events import Completed, Progress, Started
 from engine.jobs import device_queue
 from engine.jobs.device_queue import Turn
 from engine.jobs.run_dir import RunDir
-from tests.app.conftest import ReplayWorker, spin
-from tests.app.test_pausing import UNENDED, make_run, watched
-from tests.app.test_project_window import close, make_window, view_of
+from tests.app.conftest import spin
+from tests.app.test_pausing import UNENDED, make_run, watched, window, workers
+from tests.app.test_project_window import view_of
+
+__all__ = ["window", "workers"]  # fixtures
 
 WAITS = [Progress(stage="Waiting for the CPU: a computes", done=0, total=1)]
-
-
-@pytest.fixture
-def workers() -> list[ReplayWorker]:
-    return []
-
-
-@pytest.fixture
-def window(settings: Settings, workers: list[ReplayWorker], _no_leaks: None) -> Iterator[MainWindow]:
-    window = make_window(settings, workers)
-    yield window
-    close(window)
 
 
 @pytest.fixture

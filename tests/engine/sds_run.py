@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -12,6 +13,7 @@ from engine.io.landscape_file import write_landscape
 from engine.io.pose_table import make_table, write_poses
 from engine.metrics.landscape import landscape
 from engine.numerics.rotations import random_rotations
+from engine.specs.sds import SdsSpec
 from engine.types import ImageStack
 
 BOX, PIXEL = 24, 4.0
@@ -26,6 +28,17 @@ def blob(arm: float, box: int = BOX) -> np.ndarray:
         h * np.exp(-((x - a) ** 2 + (y - b) ** 2 + (z - c) ** 2) / (2 * w**2)) for a, b, c, w, h in centres
     )
     return np.asarray(total, np.float32)
+
+
+def quick_spec(file: Path, steps: int) -> SdsSpec:
+    """A run with a volume for each class average that takes seconds."""
+    values: dict[str, Any] = {
+        "averages": {"file": str(file), "contrast": "white"}, "volumes": "each", "device": "cpu",
+        "denoiser": {"kind": "closed_form", "angle_step_deg": 30.0, "components": 16}, "restarts": 1,
+        "distillation": {"steps": steps, "views_first": 4, "views_last": 4}, "refine_rounds": 1,
+        "half_sets": False,
+    }  # fmt: skip
+    return SdsSpec.model_validate(values)
 
 
 def make_run(folder: Path, count: int = 6, *, each: bool = True, counts: bool = True) -> np.ndarray:

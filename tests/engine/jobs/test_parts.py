@@ -7,7 +7,6 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import psutil
@@ -29,7 +28,7 @@ from engine.numerics.rotations import random_rotations
 from engine.specs.sds import SdsSpec
 from engine.types import ImageStack
 from tests.engine.jobs import fake_slurm
-from tests.engine.sds_run import PIXEL, blob
+from tests.engine.sds_run import PIXEL, blob, quick_spec
 
 COUNT = 4
 
@@ -39,13 +38,7 @@ def spec(tmp_path_factory: pytest.TempPathFactory) -> SdsSpec:
     path = tmp_path_factory.mktemp("averages") / "classes.mrcs"
     rotations = torch.from_numpy(random_rotations(COUNT, np.random.default_rng(2))).float()
     write_images(path, ImageStack(project(torch.from_numpy(blob(0.4)), rotations).numpy(), PIXEL))
-    values: dict[str, Any] = {
-        "averages": {"file": str(path), "contrast": "white"}, "volumes": "each", "device": "cpu",
-        "denoiser": {"kind": "closed_form", "angle_step_deg": 30.0, "components": 16}, "restarts": 1,
-        "distillation": {"steps": 60, "views_first": 4, "views_last": 4}, "refine_rounds": 1,
-        "half_sets": False,
-    }  # fmt: skip
-    return SdsSpec.model_validate(values)
+    return quick_spec(path, steps=60)
 
 
 @pytest.fixture(scope="module", autouse=True)

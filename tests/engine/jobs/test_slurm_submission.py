@@ -25,7 +25,7 @@ from engine.specs.job import DpsSpec, TrainPriorSpec
 from engine.specs.sds import SdsSpec
 from engine.types import ImageStack
 from tests.engine.jobs import fake_slurm
-from tests.engine.sds_run import PIXEL, blob
+from tests.engine.sds_run import PIXEL, blob, quick_spec
 
 COUNT = 4
 
@@ -53,13 +53,7 @@ def averages(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def spec(averages: Path) -> SdsSpec:
-    values: dict[str, Any] = {
-        "averages": {"file": str(averages), "contrast": "white"}, "volumes": "each", "device": "cpu",
-        "denoiser": {"kind": "closed_form", "angle_step_deg": 30.0, "components": 16}, "restarts": 1,
-        "distillation": {"steps": 3, "views_first": 4, "views_last": 4}, "refine_rounds": 1,
-        "half_sets": False,
-    }  # fmt: skip
-    return SdsSpec.model_validate(values)
+    return quick_spec(averages, steps=3)
 
 
 def wait_for(ready: Callable[[], bool], seconds: float = 120.0) -> None:
